@@ -1,0 +1,67 @@
+# `make demo` and `make test` do all set-up themselves, in .venv: Python 3.11+ (with pip and venv) and make suffice.
+
+# Another interpreter: make test PYTHON=/path/to/python3.13. More for the tool behind a target: ARGS="-k wheels".
+PYTHON ?=
+ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.set-up
+PROJECTS := pyproject.toml src/sched_ram/pyproject.toml src/sched_redis/pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format wheels bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
+		|| grep -E '^[a-z-]+:.*## ' Makefile
+
+demo: $(STAMP) ## watch a few jobs run
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(STAMP) ## run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP) ## check style, types and the rings
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(STAMP) ## put the code into shape
+	$(BIN)/python -m ruff check --fix-only .
+	$(BIN)/python -m ruff format .
+
+# Without isolation, hatchling is the one in .venv, and nothing is fetched.
+wheels: $(STAMP) ## build the three wheels and sdists into dist/
+	$(BIN)/python -m uv build --all-packages --clear --no-build-isolation --offline --python $(BIN)/python
+
+bench: $(STAMP) ## measure
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove all that make made
+	rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Our three distributions are given by path, all at once, so that pip asks no index for any of them: there,
+# "schedcore" is another project. pip and not uv, because pip heeds the machine's own settings for proxies,
+# certificates and mirrors. A .venv whose interpreter is gone or too old is made anew.
+$(STAMP): $(PROJECTS)
+	@for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.14 python3.13 python3.12 python3.11 python); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+		python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "schedcore needs Python 3.11 or later, and $(if $(PYTHON),$(PYTHON) is not,none is on the PATH)." >&2; \
+		echo "Install one, or name it: make $(or $(MAKECMDGOALS),test) PYTHON=/path/to/python3.13" >&2; \
+		exit 1; \
+	fi; \
+	if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "Making .venv with $$("$$python" --version), once; about a minute."; \
+		"$$python" -m venv --clear .venv || { \
+			echo "This Python lacks venv or pip; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	fi
+	@echo "Installing schedcore, its backends and the development tools into .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1" "hatchling>=1.27" "editables>=0.5"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-build-isolation \
+		--group dev --editable '.[cli]' --editable src/sched_ram --editable src/sched_redis
+	@touch $@

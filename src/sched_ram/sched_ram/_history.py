@@ -1,0 +1,73 @@
+"""A bounded history: a deque per job, newest last."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Sequence
+
+from schedcore.protocols import Keep, Micros, Run, Status
+
+
+class History:
+    """Keeps what each step's `keep` says, and answers pages of it."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self._lines: dict[str, deque[tuple[int, Run]]] = {}
+        self._failures: dict[str, deque[tuple[int, Run]]] = {}
+        self._number = 0
+
+    def append(self, runs: Sequence[Run], keep: Keep, now: Micros) -> None:
+        """Append lines, and drop the oldest ones that are too many or too old."""
+        for run in runs:
+            self._number += 1
+            line = (self._number, run)
+            lines = self._lines.setdefault(run.job, deque())
+            lines.append(line)
+            if run.status is not Status.SUCCEEDED:
+                failures = self._failures.setdefault(run.job, deque())
+                failures.append(line)
+                _trim(failures, keep.failures, keep.age, now)
+            _trim(lines, keep.lines, keep.age, now)
+
+    def read(
+        self,
+        job: str,
+        statuses: Collection[Status] | None,
+        after: Micros | None,
+        until: Micros | None,
+        limit: int,
+        cursor: str,
+    ) -> tuple[list[Run], str]:
+        """Read a page, newest first."""
+        older_than = int(cursor) if cursor else self._number + 1
+        found: list[Run] = []
+        last = 0
+        lines = {**dict(self._failures.get(job, ())), **dict(self._lines.get(job, ()))}
+        for number in sorted(lines, reverse=True):
+            run = lines[number]
+            if number >= older_than or not _matches(run, statuses, after, until):
+                continue
+            if len(found) == limit:
+                return found, str(last)
+            found.append(run)
+            last = number
+        return found, ""
+
+
+def _trim(lines: deque[tuple[int, Run]], most: int, age: Micros, now: Micros) -> None:
+    while len(lines) > most or (lines and _ended(lines[0][1]) < now - age):
+        lines.popleft()
+
+
+def _ended(run: Run) -> Micros:
+    return run.ended_at or run.last_at or run.scheduled_at
+
+
+def _matches(
+    run: Run, statuses: Collection[Status] | None, after: Micros | None, until: Micros | None
+) -> bool:
+    if statuses is not None and run.status not in statuses:
+        return False
+    last = run.last_at or run.scheduled_at
+    return (after is None or last > after) and (until is None or run.scheduled_at <= until)

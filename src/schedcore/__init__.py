@@ -1,0 +1,39 @@
+"""Cron jobs on every replica, each scheduled time once, and it gets done."""
+
+from __future__ import annotations
+
+from schedcore._answers import Health, JobInfo, RunInfo, Triggered
+from schedcore.context import RunContext, current_run
+from schedcore.errors import (
+    BackendError,
+    ConfigurationError,
+    LifecycleError,
+    SchedcoreError,
+    ScheduleError,
+    StoreUnavailableError,
+    UnknownJobError,
+)
+from schedcore.protocols import Kind, Status
+from schedcore.scheduler import Scheduler
+from schedcore.schedules import Schedule, parse_schedule
+
+__all__ = [
+    "BackendError",
+    "ConfigurationError",
+    "Health",
+    "JobInfo",
+    "Kind",
+    "LifecycleError",
+    "RunContext",
+    "RunInfo",
+    "SchedcoreError",
+    "Schedule",
+    "ScheduleError",
+    "Scheduler",
+    "Status",
+    "StoreUnavailableError",
+    "Triggered",
+    "UnknownJobError",
+    "current_run",
+    "parse_schedule",
+]

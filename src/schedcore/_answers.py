@@ -1,0 +1,138 @@
+"""What people and programs are told: values with instants as aware datetimes in UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from schedcore import _rules
+from schedcore._draft import BY_HAND
+from schedcore._state import AppState, JobState
+from schedcore._units import to_datetime
+from schedcore.values import Kind, Micros, Row, Run, Status
+
+
+@attrs.frozen
+class Triggered:
+    """What became of a trigger that was asked for by hand.
+
+    Attributes:
+        key: Asking again with it answers what became of this one.
+        outcome: `sent`, `waiting`, `skipped` or `held` (somebody else holds the job's lock); once the run
+            has ended, its status.
+        detail: What the run's line in the history says.
+    """
+
+    job: str
+    key: str
+    outcome: str
+    detail: str = ""
+
+
+@attrs.frozen
+class RunInfo:
+    """One line of history, with instants in UTC; `count` scheduled times up to `last_at` for a stretch."""
+
+    job: str
+    scheduled_at: datetime
+    status: Status
+    kind: Kind
+    key: str
+    last_at: datetime | None
+    count: int
+    detail: str
+    replica: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempt: int
+    delivery: int
+
+
+@attrs.frozen
+class JobInfo:
+    """What the app knows of a job, with instants in UTC.
+
+    Attributes:
+        state: `idle`, `outstanding` (sent, and not finished), `paused` or `disabled`.
+        counters: How many scheduled times ended how; with `outstanding` and `waiting` all of them.
+        manual: The same of what was asked for by hand.
+    """
+
+    name: str
+    schedule: str
+    tz: str
+    state: str
+    next_at: datetime | None
+    decided_until: datetime
+    last_success: datetime | None
+    outstanding: tuple[str, ...]
+    waiting: tuple[str, ...]
+    counters: dict[str, int]
+    manual: dict[str, int]
+    declared_by: str
+    note: str = ""
+
+
+@attrs.define
+class Health:
+    """How a replica is; lengths of time in seconds.
+
+    Attributes:
+        connected: Whether the store answered last time.
+        last_beat: Seconds since the last beat that the store answered; `None` before the first.
+        lag: By how much the most overdue scheduled time of this replica's jobs is overdue.
+        overdue: The job that is overdue for longest, if any is.
+        offset: By how much this machine's clock is ahead of the store's.
+        epoch: The store's; a new one means that it started without data.
+    """
+
+    replica: str
+    running: bool
+    connected: bool
+    last_beat: float | None
+    lag: float
+    overdue: str | None
+    offset: float
+    epoch: str
+    jobs: int
+    runs: int
+    losses: int
+
+
+def job_info(row: Row, app: Row, now: Micros) -> JobInfo:
+    state = row.data
+    assert isinstance(state, JobState)
+    pauses = [*state.pauses, *(app.data.pauses if isinstance(app.data, AppState) else ())]
+    paused = next((p for p in pauses if p.active(now)), None)
+    upcoming = _rules.undecided(state)
+    return JobInfo(
+        name=row.job,
+        schedule=state.spec.expression,
+        tz=state.spec.tz,
+        state="disabled" if not state.spec.enabled else "paused" if paused else _activity(state),
+        next_at=None if upcoming is None else to_datetime(upcoming),
+        decided_until=to_datetime(state.mark),
+        last_success=None if state.last_success is None else to_datetime(state.last_success),
+        outstanding=state.outstanding,
+        waiting=tuple(trigger.key for trigger in state.waiting),
+        counters={str(k): v for k, v in state.counters.items()},
+        manual={str(k): v for k, v in state.manual.items()},
+        declared_by=state.declared_by,
+        note=paused.note if paused else "",
+    )
+
+
+def _activity(state: JobState) -> str:
+    return "outstanding" if state.outstanding else "idle"
+
+
+def run_info(run: Run) -> RunInfo:
+    def when(micros: Micros | None) -> datetime | None:
+        return None if micros is None else to_datetime(micros)
+
+    values = attrs.asdict(run, recurse=False)
+    values |= {name: when(values[name]) for name in ("scheduled_at", "last_at", "started_at", "ended_at")}
+    if run.kind in BY_HAND:
+        values["key"] = run.key.partition(":")[2]
+    return RunInfo(**values)

@@ -1,0 +1,85 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from schedcore.errors import ScheduleError
+from schedcore.schedules import parse_duration
+
+Command = Callable[..., Any]
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time: 90, 90s, 1h30m."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        """Read it; a bare number is seconds."""
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return parse_duration(value if value[-1:].isalpha() else f"{value}s")
+        except ScheduleError as exc:
+            self.fail(f"{value!r} is no length of time; {exc.remedy}", param, ctx)
+
+
+def _set_debug(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        context.ensure_object(dict)["debug"] = True
+
+
+debug = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_debug,
+    help="Show the traceback of what goes wrong.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+directory = click.option(
+    "--app-dir",
+    "directory",
+    default=".",
+    metavar="DIR",
+    help="Where MODULE is looked for first. [this directory]",
+)
+number = click.option("-n", "--number", type=click.IntRange(1, 10_000), help="How many times of each job.")
+
+
+def crontab(command: Command) -> Command:
+    """Add the options that say which crontabs are meant, and how they are read."""
+    for option in reversed(_CRONTAB):
+        command = option(command)
+    return command
+
+
+_CRONTAB = (
+    click.option(
+        "--crontab",
+        "crontabs",
+        multiple=True,
+        metavar="FILE",
+        help="A crontab; - is standard input. May be repeated.",
+    ),
+    click.option(
+        "--system/--user",
+        default=None,
+        help="Whether each line of it names a user. [known for /etc/crontab and /etc/cron.d, else not]",
+    ),
+    click.option("--skip-invalid", is_flag=True, help="Leave out the lines that cannot be used."),
+    click.option(
+        "--tz",
+        default="UTC",
+        show_default=True,
+        metavar="ZONE",
+        help="The zone of all that names none, as CRON_TZ does.",
+    ),
+)

@@ -1,0 +1,75 @@
+"""How the command line shows things: tables, instants, JSON and the log."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: as wide as the terminal, or, piped, plain columns of whatever width they need."""
+    clean = [[printable(cell) for cell in row] for row in rows]
+    kept = [i for i, name in enumerate(columns) if not clean or any(row[i] for row in clean)]
+    names, clean = [columns[i] for i in kept], [[row[i] for i in kept] for row in clean]
+    console = Console()
+    if not console.is_terminal:
+        for line in plain_table(names, clean):
+            click.echo(line)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in clean:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay a table out in lines, without colours and borders."""
+    lines = [[name.upper() for name in columns], *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
+
+
+def show_json(value: object) -> None:
+    """Print JSON."""
+    click.echo(json.dumps(value, indent=2, default=str))
+
+
+def printable(text: str) -> str:
+    """Replace what would move a terminal's cursor, or has no encoding."""
+    return "".join(c if c.isprintable() else "\\n" if c == "\n" else "?" for c in text)
+
+
+def local(at: datetime, tz: str) -> str:
+    """Write an instant as the clocks of a zone show it, with their offset."""
+    there = at.astimezone(ZoneInfo(tz))
+    return f"{there:%a} {there.isoformat(' ')}"
+
+
+def utc(at: datetime | None) -> str:
+    """Write an instant in UTC."""
+    return "" if at is None else at.astimezone(UTC).isoformat(" ").replace("+00:00", "Z")
+
+
+def log_to_stderr(level: str) -> None:
+    """Log in plain lines with the time in UTC, unless the application has set up logging itself."""
+    formatter = logging.Formatter(
+        "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler])

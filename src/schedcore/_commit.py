@@ -1,0 +1,146 @@
+"""Applies a rule to rows until the backend has committed what it says; the only place that commits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol, TypeVar
+
+import attrs
+
+from schedcore._draft import Draft, HeldUnknownError
+from schedcore._state import JobState
+from schedcore.protocols import APP_ROW, Answer, Backend, Row, Step, Verdict
+
+T = TypeVar("T")
+Rule = Callable[[Row, Row], Draft | Step | None]
+"""A job's row and the app's row in; what to commit out, or `None` for nothing."""
+
+CHUNK = 128
+HELD_PAUSE = 0.05
+HELD_TRIES = 40
+
+
+class Caller(Protocol):
+    """How a call to the store is made: repeated for ever, or once."""
+
+    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Await `attempt()`, and what it answers."""
+        ...
+
+
+class Committer:
+    """Knows the rows last seen, forms steps from what a rule says of them, and commits these in chunks.
+
+    CHANGED runs the rule again on the rows that came with it, HELD waits a moment; EARLY and NOT_OURS
+    are the caller's to decide.
+    """
+
+    def __init__(self, backend: Backend, link: Caller, replica: str) -> None:
+        """Begin without rows."""
+        self.rows: dict[str, Row] = {}
+        self.app = Row(APP_ROW)
+        self.newest = 0
+        self.fell_back: Callable[[], None] = lambda: None
+        self._bus, self._store, self._locker = backend.bus, backend.store, backend.locker
+        self._link = link
+        self._replica = replica
+        self._number = 0
+
+    async def read(self, jobs: Collection[str]) -> None:
+        """Read these rows, with the keys that the bus holds, and the app's."""
+        names = [*jobs, APP_ROW]
+        for start in range(0, len(names), 1000):
+            part = names[start : start + 1000]
+            seen = self.newest
+            self._learn(await self._link.call(lambda part=part: self._store.rows(part)), seen)  # type: ignore[misc]
+
+    async def apply(self, jobs: Sequence[str], rule: Rule, *, app: bool = True) -> dict[str, Answer]:
+        """Apply `rule` to each job's row, and commit; the answers of those for which it said anything.
+
+        With `app`, a step expects the app's row too: it depends on the pauses in it.
+        """
+        answers: dict[str, Answer] = {}
+        todo: Sequence[str] = jobs
+        tries = 0
+        while todo:
+            again: list[str] = []
+            held = False
+            for start in range(0, len(todo), CHUNK):
+                steps = await self._steps(todo[start : start + CHUNK], rule, app)
+                for step, answer in zip(steps, await self._commit(steps), strict=True):
+                    if answer.verdict is Verdict.CHANGED:
+                        again.append(step.job)
+                    elif answer.verdict is Verdict.HELD and tries < HELD_TRIES:
+                        again.append(step.job)
+                        held = True
+                    else:
+                        answers[step.job] = answer
+                await asyncio.sleep(0)
+            if held:
+                tries += 1
+                await asyncio.sleep(HELD_PAUSE)
+            todo = again
+        return answers
+
+    async def _steps(self, jobs: Sequence[str], rule: Rule, app: bool) -> list[Step]:
+        unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
+        if unknown:
+            await self.read(unknown)
+        steps = []
+        for job in jobs:
+            try:
+                said = rule(self._row(job), self.app)
+            except HeldUnknownError:
+                await self.read([job])
+                said = rule(self.rows[job], self.app)
+                self.rows[job] = attrs.evolve(self.rows[job], held=None)  # known only for this moment
+            if said is not None:
+                steps.append(self._step(said, app))
+        return steps
+
+    def _row(self, job: str) -> Row:
+        return self.app if job == APP_ROW else self.rows[job]
+
+    def _step(self, said: Draft | Step, app: bool) -> Step:
+        if isinstance(said, Step):
+            return said
+        return said.step(self.next_id(), self.app) if app else said.step(self.next_id())
+
+    def next_id(self) -> str:
+        """Name a step as no other is named."""
+        self._number += 1
+        return f"{self._replica}:{self._number}"
+
+    async def _commit(self, steps: Sequence[Step]) -> Sequence[Answer]:
+        if not steps:
+            return ()
+        seen = self.newest
+        answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
+        for answer in answers:
+            self._learn(answer.rows, seen)
+        return answers
+
+    def _learn(self, rows: Sequence[Row], seen: int) -> None:
+        """Keep rows newer than those known; `seen` was the newest version known before the call was sent."""
+        for row in rows:
+            known = self.app if row.job == APP_ROW else self.rows.get(row.job)
+            self.newest = max(self.newest, row.version)
+            if known is None or row.version >= known.version:
+                self._keep(row)
+            elif known.version <= seen and (not row.version or _fell_back(row, known)):
+                self.fell_back()
+                self._keep(row)
+
+    def _keep(self, row: Row) -> None:
+        if row.job == APP_ROW:
+            self.app = row
+        else:
+            self.rows[row.job] = row
+
+
+def _fell_back(row: Row, known: Row) -> bool:
+    """Tell whether a row lost what was seen of it."""
+    if isinstance(row.data, JobState) and isinstance(known.data, JobState):
+        return row.data.mark < known.data.mark
+    return True

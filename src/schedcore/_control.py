@@ -1,0 +1,220 @@
+"""What people and programs ask of an app: the same from every process, with an engine or without."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import attrs
+
+from schedcore import _rules
+from schedcore._answers import JobInfo, RunInfo, Triggered, job_info, run_info
+from schedcore._commit import Committer
+from schedcore._draft import Draft
+from schedcore._state import AppState, JobState, Pause
+from schedcore._units import to_micros
+from schedcore.errors import ConfigurationError, StoreUnavailableError, UnknownJobError
+from schedcore.protocols import APP_ROW, Backend, Kind, Micros, Row, Status, Step, Verdict
+
+T = TypeVar("T")
+
+PAYLOAD_LIMIT = 64 * 1024
+PENDING = ("sent", "waiting")
+Change = Callable[[tuple[Pause, ...]], tuple[Pause, ...]]
+
+
+class OneTry:
+    """Calls the store once: whoever asks would rather hear that it is away."""
+
+    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Await `attempt()`.
+
+        Raises:
+            StoreUnavailableError: it failed.
+        """
+        try:
+            return await attempt()
+        except Exception as exc:
+            raise StoreUnavailableError(
+                f"the store did not answer ({type(exc).__name__}: {exc}); try again"
+            ) from exc
+
+
+class Control:
+    """Asks the store of one app; lives on the loop that the backend was opened on."""
+
+    def __init__(self, backend: Backend, replica: str) -> None:
+        """Use a backend that is open, as `replica`."""
+        self._store = backend.store
+        self._backend = backend
+        self._link = OneTry()
+        self._replica = f"{replica}+{uuid4().hex[:8]}"
+
+    def _committer(self) -> Committer:
+        return Committer(self._backend, self._link, f"{self._replica}{uuid4().hex[:8]}")
+
+    async def trigger(
+        self,
+        job: str,
+        *,
+        payload: object = None,
+        key: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> Triggered:
+        """Send a trigger, unless one with this key was sent before."""
+        text = _payload(payload)
+        key = uuid4().hex if key is None else key
+        if not key or len(key) > 200:
+            raise ConfigurationError("a key must have 1 to 200 characters")
+        committer, now = self._committer(), await self._link.call(self._store.now)
+        await self._existing(committer, job)
+        said: list[str] = []
+
+        def rule(row: Row, _: Row) -> Draft | None:
+            if not isinstance(row.data, JobState):
+                return None
+            outcome, draft = _rules.ask(row, key, text, now)
+            said[:] = [outcome]
+            return draft
+
+        answers = await committer.apply([job], rule, app=False)
+        if job in answers and answers[job].verdict is Verdict.HELD:
+            return Triggered(job, key, "held")
+        if wait:
+            async with asyncio.timeout(timeout):
+                return await self._outcome(job, key)
+        return Triggered(job, key, said[0] if said else "held", self._detail(committer.rows[job], key))
+
+    async def _outcome(self, job: str, key: str) -> Triggered:
+        pause = 0.01
+        while True:
+            (row,) = await self._link.call(lambda: self._store.rows([job]))
+            recent = _recent(row, key)
+            if recent is None:
+                raise UnknownJobError(job, ())
+            if recent.outcome not in PENDING:
+                return Triggered(job, key, recent.outcome, recent.detail)
+            await asyncio.sleep(pause)
+            pause = min(0.5, pause * 1.5)
+
+    def _detail(self, row: Row, key: str) -> str:
+        recent = _recent(row, key)
+        return "" if recent is None else recent.detail
+
+    async def _existing(self, committer: Committer, job: str) -> None:
+        await committer.read([job])
+        if not isinstance(committer.rows[job].data, JobState):
+            raise UnknownJobError(job, [row.job for row in await self._all_rows()])
+
+    async def _all_rows(self) -> list[Row]:
+        rows: list[Row] = []
+        while True:
+            after = rows[-1].job if rows else ""
+            page = await self._link.call(lambda after=after: self._store.rows(after=after))  # type: ignore[misc]
+            rows += page
+            if len(page) < 1000:
+                return rows
+
+    async def pause(self, job: str | None, *, until: datetime | None = None, note: str = "") -> None:
+        """Stop scheduled times of a job, or of all, from being sent; it holds when this returns."""
+        now = await self._link.call(self._store.now)
+        end = None if until is None else to_micros(until)
+        if end is not None and end <= now:
+            raise ConfigurationError(f"until {until} has passed already")
+        await self._change_pauses(job, lambda pauses: _rules.pause(pauses, now, end, note), now)
+
+    async def resume(self, job: str | None) -> None:
+        """Let scheduled times of a job, or of all, be sent again; record those of the pause as paused."""
+        now = await self._link.call(self._store.now)
+        await self._change_pauses(job, lambda pauses: _rules.resume(pauses, now), now)
+
+    async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> None:
+        """Change the pauses, and decide the times that fell in one which has ended by it."""
+        committer = self._committer()
+
+        def change_and_settle(row: Row, app: Row) -> Draft | None:
+            if not isinstance(row.data, JobState):
+                return None
+            state = row.data.copy()
+            state.pauses = change(state.pauses)
+            changed = attrs.evolve(row, data=state)
+            return _rules.tick(changed, app, now) or Draft(changed)
+
+        if job is not None:
+            await self._existing(committer, job)
+            await committer.apply([job], change_and_settle)
+            return
+        await committer.read(())
+        await committer.apply(
+            [APP_ROW], lambda app, _: _app_step(committer.next_id(), app, change), app=False
+        )
+        for row in await self._all_rows():
+            committer.rows[row.job] = row
+        await committer.apply(list(committer.rows), lambda row, app: _rules.tick(row, app, now))
+
+    async def jobs(self, names: Collection[str] | None = None) -> list[JobInfo]:
+        """Tell what the app knows of its jobs."""
+        now = await self._link.call(self._store.now)
+        (app,) = await self._link.call(lambda: self._store.rows([APP_ROW]))
+        if names is None:
+            rows: Sequence[Row] = await self._all_rows()
+        else:
+            rows = await self._link.call(lambda: self._store.rows(names))
+        return [job_info(row, app, now) for row in rows if isinstance(row.data, JobState)]
+
+    async def history(
+        self,
+        job: str,
+        *,
+        status: Status | str | Collection[str] | None = None,
+        after: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 50,
+    ) -> list[RunInfo]:
+        """Read a job's history, newest first."""
+        statuses = (
+            None if status is None else [Status(s) for s in ([status] if isinstance(status, str) else status)]
+        )
+        runs, _ = await self._link.call(
+            lambda: self._store.runs(
+                job,
+                statuses=statuses,
+                after=None if after is None else to_micros(after),
+                until=None if until is None else to_micros(until),
+                limit=limit,
+            )
+        )
+        if not runs:
+            await self._existing(self._committer(), job)
+        return [run_info(run) for run in runs]
+
+
+def _app_step(step_id: str, app: Row, change: Change) -> Step:
+    state = app.data if isinstance(app.data, AppState) else AppState()
+    data = AppState(change(state.pauses), state.extra)
+    return Step(step_id, APP_ROW, ((APP_ROW, app.version),), data)
+
+
+def _payload(payload: object) -> str | None:
+    if payload is None:
+        return None
+    try:
+        text = json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError) as exc:
+        raise ConfigurationError(f"a payload must be JSON: {exc}") from exc
+    if len(text.encode()) > PAYLOAD_LIMIT:
+        raise ConfigurationError(
+            f"a payload may have {PAYLOAD_LIMIT} bytes as JSON, not {len(text.encode())}"
+        )
+    return text
+
+
+def _recent(row: Row, key: str) -> Any:
+    if not isinstance(row.data, JobState):
+        return None
+    return next((recent for recent in row.data.recent if recent.key == f"{Kind.MANUAL}:{key}"), None)

@@ -1,0 +1,112 @@
+"""The rules about a job's definition: who declares it, what an edit settles, who outlives a loss of data."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+
+from schedcore._draft import Draft, Outcome
+from schedcore._rules import tick, undecided, unreadable
+from schedcore._state import SECOND, JobState, Pause, Spec
+from schedcore.protocols import Micros, Row, Run, Status
+
+HOUR: Micros = 3600 * SECOND
+RETIRED_UNRUN = Outcome(Status.LOST, "the job was retired before it ran", attempt=0)
+
+
+@attrs.frozen
+class Declarer:
+    """A replica, and when it started by the store's clock."""
+
+    id: str
+    started_at: Micros
+
+
+def declare(
+    row: Row, app: Row, spec: Spec, by: Declarer, alive: Collection[str], now: Micros
+) -> Draft | None:
+    """Make `spec` the job's definition, unless a replica that started later and lives declared another.
+
+    A changed definition settles every scheduled time of the old one up to now, and starts after now.
+
+    Raises:
+        HeldUnknownError: settling would skip or queue behind what may have vanished from the bus.
+    """
+    if row.data is None:
+        return _first(row, spec, by, now)
+    state = row.data
+    if not isinstance(state, JobState) or unreadable(app):  # of a later format: not ours to overwrite
+        return None
+    newer = (by.started_at, by.id) >= (state.declared_at, state.declared_by)
+    if not newer and state.declared_by in alive:
+        return None
+    if state.spec == spec:
+        if state.declared_by == by.id and state.orphaned_at is None:
+            return None
+        return _signed(Draft(row), by)
+    draft = tick(row, app, now, by_time=True) or Draft(row)
+    same_times = (spec.expression, spec.tz) == (state.spec.expression, state.spec.tz)
+    draft.state.spec = spec
+    draft.state.since = draft.state.mark = max(now, draft.state.mark)
+    if not same_times:
+        _note_bygone(draft)
+    return _signed(draft, by)
+
+
+def _signed(draft: Draft, by: Declarer) -> Draft:
+    draft.state.declared_by, draft.state.declared_at = by.id, by.started_at
+    draft.state.orphaned_at = None
+    return draft
+
+
+def _first(row: Row, spec: Spec, by: Declarer, now: Micros) -> Draft:
+    draft = Draft(row, JobState(spec, now, now, by.id, by.started_at))
+    _note_bygone(draft)
+    return draft
+
+
+def _note_bygone(draft: Draft) -> None:
+    """A one-off that is in the past when it is declared is done, and leaves its line."""
+    spec = draft.state.spec
+    if spec.schedule.shortest_gap() is not None or not spec.enabled:  # only a one-off has no gap
+        return
+    at = spec.schedule.last_before_us(draft.state.mark + 1)
+    if at is not None and (spec.start_at or at) <= at <= (spec.until or at):
+        line = Run(draft.row.job, at, Status.MISSED, detail="it was in the past when it was declared")
+        draft.runs.append(line)
+        draft.count(Status.MISSED)
+
+
+def orphaned(row: Row, alive: Collection[str], now: Micros, restart: Micros) -> Draft | None:
+    """Note since when no live replica declares the job, counted anew from `restart` on."""
+    state = row.data
+    if not isinstance(state, JobState) or state.declared_by in alive:
+        return None
+    if state.orphaned_at is not None and state.orphaned_at >= restart:
+        return None
+    draft = Draft(row)
+    draft.state.orphaned_at = now
+    return draft
+
+
+def restore(row: Row, remembered: JobState) -> Draft | None:
+    """After the store lost data: put back what was remembered if it knows more; the highest mark wins."""
+    if row.data is not None and not (isinstance(row.data, JobState) and row.data.mark < remembered.mark):
+        return None
+    return Draft(row, remembered.copy())
+
+
+def remembered_more(row: Row, remembered: object) -> bool:
+    """Tell whether the row fell behind what was seen of it, which only a loss of data does."""
+    if not isinstance(remembered, JobState) or not isinstance(row.data, JobState):
+        return False
+    return row.data.mark < remembered.mark
+
+
+def pauses_to_keep(pauses: tuple[Pause, ...], states: Collection[JobState], now: Micros) -> tuple[Pause, ...]:
+    """Choose those of the app's pauses in which an undecided time of any of its jobs can still fall."""
+    oldest = min((first for state in states if (first := undecided(state)) is not None), default=now)
+    # a job may just be in declaration, by a clock that is a little behind
+    oldest = min(oldest, now - HOUR)
+    return tuple(pause for pause in pauses if pause.end is None or pause.end > oldest)

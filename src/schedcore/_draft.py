@@ -1,0 +1,198 @@
+"""A step in the making: what every rule writes to."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import attrs
+
+from schedcore._state import DAY, JobState, Recent
+from schedcore.protocols import Delivery, Kind, Micros, Row, Run, Status, Step, Trigger
+
+LIMIT = 1000
+"""How many may wait under `queue_all`, and be outstanding under `allow`."""
+
+RECENT_KEYS = 100
+BY_HAND = (Kind.MANUAL, Kind.BACKFILL)
+
+
+class HeldUnknownError(Exception):
+    """A rule is about to skip, queue or refuse: read the row with the keys that the bus holds, ask again."""
+
+
+@attrs.frozen
+class Outcome:
+    """How a run ended, as the runner tells it."""
+
+    status: Status
+    detail: str = ""
+    started_at: Micros | None = None
+    ended_at: Micros | None = None
+    attempt: int = 1
+
+
+@lru_cache(maxsize=16_384)
+def next_after(state_schedule: object, when: Micros) -> Micros | None:
+    """Memoise `Schedule.next_after_us`: thousands of jobs share a schedule and are decided together."""
+    return state_schedule.next_after_us(when)  # type: ignore[attr-defined,no-any-return]
+
+
+class Draft:
+    """A copy of a row's state, the triggers to send with it, the deliveries done and the lines to append."""
+
+    __slots__ = ("done", "not_before", "row", "runs", "send", "state")
+
+    def __init__(self, row: Row, state: JobState | None = None) -> None:
+        """Begin from `row`, or from `state` where the row is to be made anew."""
+        self.row = row
+        self.state: JobState = row.data.copy() if state is None else state  # type: ignore[attr-defined]
+        self.send: list[Trigger] = []
+        self.done: list[Delivery] = []
+        self.runs: list[Run] = []
+        self.not_before: Micros = 0
+
+    def trigger(self, at: Micros, kind: Kind = Kind.SCHEDULED, missed: int = 0) -> Trigger:
+        """Make the trigger of the scheduled time `at`."""
+        key = str(at) if kind not in BY_HAND else f"{kind}:{at}"
+        return Trigger(self.row.job, key, at, kind, self.state.spec.options, None, missed)
+
+    def dispatch(self, trigger: Trigger) -> None:
+        """Send a trigger with this step."""
+        self.send.append(trigger)
+        self.state.outstanding += (trigger.key,)
+
+    def count(self, status: Status, number: int = 1, *, by_hand: bool = False) -> None:
+        """Add to the job's counters, or to those of what was asked for by hand."""
+        state = self.state
+        if by_hand:
+            state.manual = {**state.manual, status: state.manual.get(status, 0) + number}
+        else:
+            state.counters = {**state.counters, status: state.counters.get(status, 0) + number}
+
+    def stretch(self, status: Status, after: Micros, until: Micros, detail: str) -> int:
+        """Decide all scheduled times in (after, until] without a run, as one line; how many there were."""
+        schedule = self.state.spec.schedule
+        first = next_after(schedule, after)
+        if first is None or first > until:
+            return 0
+        last = schedule.last_before_us(until + 1)
+        number = schedule.count_us(after, until)
+        line = Run(self.row.job, first, status, last_at=last, count=number, detail=detail)
+        self.runs.append(line)
+        self.count(status, number)
+        return number
+
+    def refuse(self, trigger: Trigger, status: Status, detail: str) -> None:
+        """Decide a trigger that was never run."""
+        self.runs.append(
+            Run(self.row.job, trigger.scheduled_at, status, trigger.kind, trigger.key, detail=detail)
+        )
+        self._account(trigger.key, trigger.kind, status, detail)
+
+    def finish(self, delivery: Delivery, outcome: Outcome, replica: str) -> None:
+        """Record the end of a delivery and let the next one go.
+
+        A key that the row does not list (the store lost data in between) leaves its line and is not
+        counted, so that the counters still add up.
+        """
+        trigger = delivery.trigger
+        self.done.append(delivery)
+        self.runs.append(
+            Run(
+                trigger.job,
+                trigger.scheduled_at,
+                outcome.status,
+                trigger.kind,
+                trigger.key,
+                None,
+                1,
+                outcome.detail,
+                replica,
+                outcome.started_at,
+                outcome.ended_at,
+                outcome.attempt,
+                delivery.number,
+            )
+        )
+        state = self.state
+        if trigger.key in state.outstanding:
+            state.outstanding = tuple(key for key in state.outstanding if key != trigger.key)
+            self._account(trigger.key, trigger.kind, outcome.status, outcome.detail)
+            if outcome.status is Status.SUCCEEDED and outcome.ended_at is not None:
+                state.last_success = max(outcome.ended_at, state.last_success or outcome.ended_at)
+        self.advance()
+
+    def advance(self) -> None:
+        """Send what waits, one behind the other."""
+        state = self.state
+        if state.waiting and (not state.outstanding or state.spec.options.overlap == "allow"):
+            following, *rest = state.waiting
+            state.waiting = tuple(rest)
+            self.dispatch(following)
+            self.remember(following.key, following.kind, "sent")
+
+    def drop_lost(self) -> None:
+        """Record as lost what is outstanding and no longer held by the bus."""
+        if self.row.held is None:
+            raise HeldUnknownError
+        sent_now = {trigger.key for trigger in self.send}
+        for key in self.state.outstanding:
+            if key not in self.row.held and key not in sent_now:
+                self._lose(key)
+        self.advance()
+
+    def _lose(self, key: str) -> None:
+        self.state.outstanding = tuple(other for other in self.state.outstanding if other != key)
+        kind, at = parse_key(key)
+        if at is None:
+            asked = (recent.at for recent in self.state.recent if recent.key == key)
+            at = next(asked, self.state.mark)
+        detail = "it vanished from the bus before anybody finished it"
+        self.runs.append(Run(self.row.job, at, Status.LOST, kind, key, detail=detail))
+        self._account(key, kind, Status.LOST, detail)
+
+    def _account(self, key: str, kind: Kind, status: Status, detail: str) -> None:
+        self.count(status, by_hand=kind in BY_HAND)
+        self.remember(key, kind, status, detail)
+
+    def remember(self, key: str, kind: Kind, outcome: str, detail: str = "") -> None:
+        """Update what became of a key that was asked for by hand."""
+        if kind in BY_HAND:
+            self.state.recent = tuple(
+                attrs.evolve(recent, outcome=str(outcome), detail=detail) if recent.key == key else recent
+                for recent in self.state.recent
+            )
+
+    def learn(self, key: str, outcome: str, now: Micros) -> None:
+        """Keep a new key; the last hundred of a day are kept, and those whose end is still to come."""
+        state = self.state
+        open_keys = {*state.outstanding, *(trigger.key for trigger in state.waiting)}
+        ended = [r.key for r in state.recent if r.at > now - DAY and r.key not in open_keys]
+        kept = open_keys.union(ended[-(RECENT_KEYS - 1) :])
+        state.recent = (*(r for r in state.recent if r.key in kept), Recent(key, now, outcome))
+
+    def step(self, step_id: str, *others: Row, delete: bool = False) -> Step:
+        """Finish it: the step expects the row as it was read, and `others` as they were."""
+        row = self.row
+        expects = ((row.job, row.version), *((other.job, other.version) for other in others))
+        return Step(
+            step_id,
+            row.job,
+            expects,
+            None if delete else self.state,
+            self.not_before,
+            tuple(self.send),
+            tuple(self.done),
+            tuple(self.runs),
+            self.state.spec.options.keep,
+        )
+
+
+def parse_key(key: str) -> tuple[Kind, Micros | None]:
+    """Tell kind and scheduled time from a trigger's key, as far as the key has them."""
+    if key.isdecimal():
+        return Kind.SCHEDULED, int(key)
+    kind, _, rest = key.partition(":")
+    if kind == Kind.BACKFILL and rest.isdecimal():
+        return Kind.BACKFILL, int(rest)
+    return Kind.MANUAL, None

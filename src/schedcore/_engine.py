@@ -1,0 +1,263 @@
+"""One replica: ticker, executor, reporter and beat, kept alive; an ordinary coroutine on any loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+
+import attrs
+
+from schedcore import _definitions
+from schedcore._answers import Health
+from schedcore._clock import Clock, StoreClock
+from schedcore._commit import Committer
+from schedcore._definitions import Declarer
+from schedcore._draft import Draft
+from schedcore._housekeeping import Housekeeper
+from schedcore._jobs import Job
+from schedcore._launch import Launcher
+from schedcore._link import Link
+from schedcore._pulse import Pulse
+from schedcore._reporter import Reporter
+from schedcore._runner import Runner, verdict
+from schedcore._state import SECOND, JobState
+from schedcore._ticker import Ticker
+from schedcore.protocols import Backend, Delivery, Micros, Row, Step
+
+log = logging.getLogger("schedcore")
+
+MERGE: Micros = 6 * SECOND
+"""For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
+
+LONGEST_RESTART = 30.0
+STUBBORN = 6.0
+"""How many seconds a stop waits for coroutines that it has cancelled: one may refuse to end."""
+
+
+class Engine:
+    """Runs one replica of an app until it is stopped.
+
+    Clock, randomness and what runs functions are injected, so that a simulation can run many of these
+    on one loop in virtual time.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        replica: str,
+        backend: Backend,
+        jobs: dict[str, Job],
+        *,
+        clock: Clock,
+        random: Random,
+        concurrency: int = 100,
+        threads: int = 16,
+        facts: Mapping[str, object] | None = None,
+    ) -> None:
+        """Prepare it; nothing connects before `run`."""
+        self.app = app
+        self.replica = replica
+        self.backend = backend
+        self.jobs = jobs
+        self.clock = StoreClock(clock)
+        self.link = Link(app, random)
+        self.committer = Committer(backend, self.link, replica)
+        self.ticker = Ticker(self.committer, self.clock)
+        self.runner = Runner(self.jobs.get, self.clock.now, random, concurrency=concurrency, threads=threads)
+        self.pulse = Pulse(backend, replica, self.clock, self.committer, self.runner, self._facts)
+        self.reporter = Reporter(
+            self.committer, replica, self._give_back, self.runner.forget, self.ticker.caught_up
+        )
+        self.runner.report = self.reporter.report
+        self.committer.fell_back = self.pulse.hurry
+        self.ready = asyncio.Event()
+        self.losses = 0
+        self.started_at: Micros = 0
+        self._names = frozenset(jobs)
+        self._plain_facts = dict(facts or {})
+        self.housekeeper = Housekeeper(backend, jobs, self.link, self.committer, self.pulse, self.reporter)
+        self._feeding: list[asyncio.Task[None]] = []
+        self.runner.plain_jobs = sum(not job.is_coroutine for job in jobs.values())
+
+    async def run(self, launcher: Launcher) -> None:
+        """Connect and work until cancelled; whatever fails inside is said, and begun again."""
+        self.runner.launcher = launcher
+        failures = 0
+        while True:
+            try:
+                await self._connect()
+                async with asyncio.TaskGroup() as group:
+                    self._feeding = [
+                        group.create_task(self.ticker.run()),
+                        group.create_task(self._serve()),
+                    ]
+                    group.create_task(self.reporter.run())
+                    group.create_task(self.pulse.watch())
+                    failures = 0
+                    await self._beat_for_ever()
+            except Exception as exc:
+                failures += 1
+                self.link.ever_failed.set()
+                pause = min(LONGEST_RESTART, 0.5 * 2.0**failures)
+                log.exception(
+                    "the engine of app %s failed and starts again in %.1f s: %s",
+                    self.app,
+                    pause,
+                    exc,
+                    extra={"event": "engine.failed"},
+                )
+                await asyncio.sleep(pause)
+
+    async def _connect(self) -> None:
+        await self.link.call(lambda: self.backend.open(self.replica))
+        await self.link.call(self.pulse.beat)
+        self.started_at = self.started_at or self.clock.now()
+        await self.committer.read(())
+        await self.declare(self.jobs)
+        self.ready.set()
+
+    async def _serve(self) -> None:
+        serve = self.backend.executor.serve
+        await self.link.call(lambda: serve(self.backend.bus, lambda: self._names, self.runner))
+
+    async def _beat_for_ever(self) -> None:
+        while True:
+            await self.pulse.wait()
+            lost, gone = await self.link.call(self.pulse.beat)
+            if lost:
+                await self._merge()
+            await self.link.call(self.pulse.renew)
+            self._start_taken(await self.link.call(lambda: self.pulse.sweep(self._names)))
+            self.runner.nudge()
+            if gone:
+                await self.committer.read(self.jobs)
+                await self.declare(self.jobs)
+            await self.housekeeper.look(self.clock.now())
+
+    async def stop(self, drain: float) -> list[str]:
+        """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
+        for task in self._feeding:
+            task.cancel()
+        await self.runner.drain(drain)
+        await self.runner.stop_coroutines(STUBBORN)
+        try:
+            await asyncio.wait_for(self.reporter.settled(), 5)
+        except TimeoutError:
+            log.warning(
+                "the store is away: what ended last could not be recorded", extra={"event": "stop.unsettled"}
+            )
+        return [e.job.name for e in self.runner.held.values()]
+
+    async def leave(self) -> None:
+        """Give back what is still held, say goodbye and disconnect."""
+        self.runner.close()
+        try:
+            async with asyncio.timeout(2):
+                held = [e.delivery for e in self.runner.held.values() if e.may_run_again()]
+                if held:
+                    await self.backend.bus.give_back(held)
+                if self.pulse.epoch:
+                    await self.backend.store.beat(self.replica, self._facts(), 0)
+        except Exception as exc:  # noqa: BLE001  the leases will lapse
+            log.warning("the store is away: leases of %s are left to lapse (%s)", self.replica, exc)
+        await self.backend.close()
+
+    async def declare(self, jobs: Iterable[str]) -> None:
+        """Declare these jobs, and tick them by whatever definition holds."""
+        names = list(jobs)
+        await self.committer.apply(names, self._declaration)
+        self.ticker.schedule(names)
+
+    def _declaration(self, row: Row, app: Row) -> Draft | Step | None:
+        job = self.jobs.get(row.job)
+        if job is None:
+            return None
+        by = Declarer(self.replica, self.started_at)
+        return _definitions.declare(row, app, job.spec, by, self.pulse.alive, self.clock.now())
+
+    async def add(self, job: Job) -> None:
+        """Take on a job while running."""
+        self.jobs[job.name] = job
+        self._renamed(job, 1)
+        await self.declare([job.name])
+
+    async def remove(self, job: Job) -> None:
+        """Let go of a job while running; a run of it that has begun goes on."""
+        self.ticker.drop(job.name)
+        self._renamed(job, -1)
+
+    def _renamed(self, job: Job, number: int) -> None:
+        self.runner.plain_jobs += 0 if job.is_coroutine else number
+        self._names = frozenset(self.jobs)
+
+    def _start_taken(self, deliveries: Sequence[Delivery]) -> None:
+        starting = []
+        for delivery in deliveries:
+            log.warning(
+                "taken over: job %s, delivery %d, its replica did not renew the lease",
+                delivery.trigger.job,
+                delivery.number,
+                extra={"event": "run.taken_over", "job": delivery.trigger.job, "delivery": delivery.number},
+            )
+            outcome = verdict(delivery)
+            if outcome is None:
+                starting.append(delivery)
+            else:
+                self.reporter.report(delivery, outcome)
+        self.runner.start(starting)
+
+    async def _merge(self) -> None:
+        """The store lost data: say so, put back what is remembered, and send nothing meanwhile."""
+        self.losses += 1
+        log.error(
+            "the store of app %s lost data: runs since its last save may be lost or repeated; "
+            "firing pauses for %d s",
+            self.app,
+            MERGE // SECOND,
+            extra={"event": "store.lost_data"},
+        )
+        self.ticker.hold_until = self.clock.now() + MERGE
+        remembered = {
+            job: row.data for job, row in self.committer.rows.items() if isinstance(row.data, JobState)
+        }
+        self.committer.rows.clear()
+        self.committer.app = attrs.evolve(self.committer.app, version=0)
+        await self.committer.read(remembered)
+
+        def rule(row: Row, _: Row) -> Draft | None:
+            return _definitions.restore(row, remembered[row.job])
+
+        await self.committer.apply(list(remembered), rule, app=False)
+        await self.declare(self.jobs)
+
+    async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
+        await self.link.call(lambda: self.backend.bus.give_back(deliveries))
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            **self._plain_facts,
+            "started_at": self.started_at,
+            "jobs": len(self.jobs),
+            "runs": self.runner.running,
+            "offset_us": self.clock.skew,
+        }
+
+    def health(self) -> Health:
+        """Tell how this replica is."""
+        overdue = self.ticker.overdue()
+        last = self.pulse.last_beat
+        return Health(
+            replica=self.replica,
+            running=self.ready.is_set(),
+            connected=self.link.connected and bool(last),
+            last_beat=(self.clock.clock.monotonic() - last) / SECOND if last else None,
+            lag=(self.clock.now() - overdue[1]) / SECOND if overdue else 0.0,
+            overdue=overdue[0] if overdue else None,
+            offset=self.clock.skew / SECOND,
+            epoch=self.pulse.epoch,
+            jobs=len(self.jobs),
+            runs=self.runner.running,
+            losses=self.losses,
+        )

@@ -1,0 +1,220 @@
+"""One run of a job's function: its context, attempts, time limit, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import traceback
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from schedcore._draft import Outcome
+from schedcore._jobs import Job
+from schedcore._state import Options
+from schedcore.context import RunContext, _current
+from schedcore.errors import SchedcoreError
+from schedcore.protocols import Delivery, Micros, Status
+
+log = logging.getLogger("schedcore")
+
+TRACEBACK_LIMIT = 8192
+LONGEST_BACKOFF = 300.0
+
+Attempt = Callable[["Execution"], Awaitable[None]]
+Prepare = Callable[[], Awaitable[object]]
+
+
+class Execution:
+    """A delivery on its way through this replica.
+
+    `ended` is told the outcome, or `None` when the delivery is to be given back, exactly once, on
+    whatever thread the function ran.
+    """
+
+    __slots__ = (
+        "began",
+        "context",
+        "delivery",
+        "ended_by",
+        "in_thread",
+        "job",
+        "loop",
+        "now",
+        "over",
+        "random",
+        "received_at",
+        "released",
+        "started_at",
+        "task",
+    )
+
+    def __init__(self, delivery: Delivery, job: Job, now: Callable[[], Micros], random: Random) -> None:
+        """Make it; nothing runs yet."""
+        self.delivery = delivery
+        self.job = job
+        self.context = RunContext(delivery)
+        self.now = now
+        self.random = random
+        self.received_at = now()
+        self.began = False
+        self.released = False
+        self.over = False
+        self.in_thread = False
+        self.started_at: Micros = 0
+        self.ended_by: str | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def options(self) -> Options:
+        """The job's options as they were when the trigger was sent."""
+        options = self.delivery.trigger.options
+        return options if isinstance(options, Options) else self.job.spec.options
+
+    def may_run_again(self) -> bool:
+        """Tell whether it may be given back: not if it has ended, nor if it began and is to run at most once."""
+        return not self.over and not (self.started_at and self.options.delivery == "at_most_once")
+
+    def interrupt(self, why: str) -> None:
+        """End the run early: a coroutine is cancelled, a plain function sees `run.cancelled`."""
+        if self.ended_by is None:
+            self.ended_by = why
+        self.context.cancelled.set()
+        if self.task is not None and self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.task.cancel)
+
+    async def perform(self, attempt: Attempt, prepare: Prepare | None = None) -> Outcome | None:
+        """Run attempt after attempt; the outcome, or `None` if the delivery is to be given back.
+
+        `prepare` is awaited before each attempt, outside its time limit.
+        """
+        _current.set(self.context)
+        options = self.options
+        while True:
+            error = await self._try(attempt, prepare, options.timeout)
+            if error is None:
+                return self._outcome(Status.SUCCEEDED, self.context._progress)
+            if self.ended_by is not None:
+                return self._interrupted()
+            if not self._try_again(error, options):
+                return self._failed(error, options)
+            try:
+                await asyncio.sleep(self._pause(error))
+            except asyncio.CancelledError:
+                return self._interrupted()
+            self.context.attempt += 1
+
+    def _try_again(self, error: BaseException, options: Options) -> bool:
+        if isinstance(error, TimeUpError) and not self.job.is_coroutine:
+            return False  # its thread is still at the last attempt
+        return self.context.attempt <= options.retries and isinstance(error, self.job.retry_on)
+
+    def _pause(self, error: BaseException) -> float:
+        attempt = self.context.attempt
+        pause = min(LONGEST_BACKOFF, 2.0 ** (attempt - 1)) * self.random.uniform(0.75, 1.25)
+        log.warning(
+            "job %s: attempt %d failed (%s), the next follows in %.1f s",
+            self.job.name,
+            attempt,
+            type(error).__name__,
+            pause,
+            extra={"event": "run.retry", "job": self.job.name, "attempt": attempt},
+        )
+        return pause
+
+    async def _try(
+        self, attempt: Attempt, prepare: Prepare | None, timeout: Micros | None
+    ) -> BaseException | None:
+        try:
+            if prepare is not None:
+                await prepare()
+            if self.ended_by is not None:
+                return asyncio.CancelledError()
+            if not self.began or not self.started_at:
+                self.began = True
+                self.started_at = self.now()
+            if timeout is None:
+                await attempt(self)
+            else:
+                await self._limited(attempt, timeout)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is the user's function
+            return error
+        except BaseException as error:  # a job that calls sys.exit must not end the process
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
+            wrapped = RuntimeError(f"the function raised {type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            return wrapped
+        return None
+
+    async def _limited(self, attempt: Attempt, timeout: Micros) -> None:
+        self.context._deadline = self.now() + timeout
+        limit = asyncio.timeout(timeout / 1_000_000)
+        try:
+            async with limit:
+                await attempt(self)
+        except TimeoutError as error:
+            if limit.expired():
+                raise TimeUpError(timeout, lives_on=not self.job.is_coroutine) from error
+            raise
+
+    def _interrupted(self) -> Outcome | None:
+        if self.ended_by == STOPPING:
+            if not self.started_at:
+                return None
+            if self.options.delivery == "at_most_once":
+                return self._outcome(Status.LOST, "the replica stopped before the run had ended")
+            return None
+        started = self.started_at or self.now()
+        detail = self._with_progress(self.ended_by or "the run was cancelled")
+        return Outcome(Status.FAILED, detail, started, self.now(), self.context.attempt)
+
+    def _failed(self, error: BaseException, options: Options) -> Outcome:
+        status = Status.TIMED_OUT if isinstance(error, TimeUpError) else Status.FAILED
+        detail = describe(error, options)
+        if status is Status.TIMED_OUT:
+            detail = self._with_progress(detail)
+        log.warning(
+            "job %s %s: %s",
+            self.job.name,
+            status,
+            detail.strip().rpartition("\n")[2] if detail.startswith("Traceback") else detail,
+            extra={"event": "run.failed", "job": self.job.name, "status": str(status)},
+        )
+        return self._outcome(status, detail)
+
+    def _with_progress(self, detail: str) -> str:
+        return f"{detail}\n{self.context._progress}" if self.context._progress else detail
+
+    def _outcome(self, status: Status, detail: str) -> Outcome:
+        return Outcome(status, detail, self.started_at, self.now(), self.context.attempt)
+
+
+STOPPING = "the replica is stopping"
+
+
+class TimeUpError(TimeoutError):
+    """An attempt took longer than the job's `timeout`."""
+
+    def __init__(self, timeout: Micros, *, lives_on: bool) -> None:
+        """Tell the limit, and whether its thread could not be stopped."""
+        more = "; its thread lives on and keeps its place until it ends" if lives_on else ""
+        super().__init__(f"the attempt took longer than its limit of {timeout / 1_000_000:g} s{more}")
+
+
+def describe(error: BaseException, options: Options) -> str:
+    """Tell an error for the history: its traceback's last 8 KB, or its type where that may carry secrets."""
+    if not options.traceback:
+        return type(error).__name__
+    if isinstance(error, (TimeUpError, SchedcoreError)):
+        return str(error)  # where it was raised is ours, and says nothing to the job's author
+    text = "".join(traceback.format_exception(error))
+    return text if len(text) <= TRACEBACK_LIMIT else "..." + text[3 - TRACEBACK_LIMIT :]
+
+
+async def attempt_coroutine(execution: Execution) -> None:
+    """Await the job's coroutine function."""
+    job = execution.job
+    result = job.function(execution.context) if job.wants_context else job.function()
+    await result  # type: ignore[misc]

@@ -1,0 +1,114 @@
+"""What somebody has to look after now and then: jobs that nobody declares, pauses that are over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from schedcore import _definitions, _rules
+from schedcore._commit import Committer
+from schedcore._draft import Draft
+from schedcore._jobs import Job
+from schedcore._link import Link
+from schedcore._pulse import Pulse
+from schedcore._reporter import Reporter
+from schedcore._state import SECOND, AppState, JobState
+from schedcore.protocols import APP_ROW, Backend, Micros, Row, Step
+
+log = logging.getLogger("schedcore")
+
+EVERY: Micros = 300 * SECOND
+RETIRE_AFTER: Micros = 3600 * SECOND
+PAGE = 1000
+
+
+class Housekeeper:
+    """Every replica is one; what two do at once, one does and the other sees done."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        jobs: Mapping[str, Job],
+        link: Link,
+        committer: Committer,
+        pulse: Pulse,
+        reporter: Reporter,
+    ) -> None:
+        """Look after the rows of all jobs but `jobs`, which are this replica's own."""
+        self._backend = backend
+        self._jobs = jobs
+        self._link = link
+        self._committer = committer
+        self._pulse = pulse
+        self._reporter = reporter
+        self._looked: Micros = 0
+
+    async def look(self, now: Micros) -> None:
+        """Read every row, unless that was done within five minutes."""
+        self._looked = self._looked or now
+        if now - self._looked < EVERY:
+            return
+        self._looked = now
+        decided, after, rows = now, "", [Row("")]
+        while rows:
+            rows = await self._page(after)
+            for row in rows:
+                after = row.job
+                if isinstance(row.data, JobState):
+                    decided = min(decided, row.data.mark)
+                    if row.job not in self._jobs and row.data.declared_by not in self._pulse.alive:
+                        await self._consider_orphan(row, row.data.orphaned_at, now)
+        await self._forget_pauses(decided)
+
+    async def _page(self, after: str) -> list[Row]:
+        return list(await self._link.call(lambda: self._backend.store.rows(after=after, limit=PAGE)))
+
+    async def _forget_pauses(self, decided: Micros) -> None:
+        """The app's row keeps a pause until no undecided time of any job can fall in it."""
+
+        def rule(app: Row, _: Row) -> Step | None:
+            state = app.data
+            if not isinstance(state, AppState):
+                return None
+            kept = tuple(p for p in state.pauses if p.end is None or p.end > decided)
+            if kept == state.pauses:
+                return None
+            data = AppState(kept, state.extra)
+            return Step(self._committer.next_id(), APP_ROW, ((APP_ROW, app.version),), data)
+
+        await self._committer.apply([APP_ROW], rule, app=False)
+
+    async def _consider_orphan(self, row: Row, orphaned_at: Micros | None, now: Micros) -> None:
+        """Note since when nobody declares a job; an hour of the app's life later, retire it."""
+        restart = self._pulse.restarted_at
+        self._committer.rows[row.job] = row
+        if orphaned_at is not None and orphaned_at >= restart and now - orphaned_at > RETIRE_AFTER:
+            await self._retire(row.job, now)
+        else:
+
+            def rule(row: Row, _: Row) -> Draft | None:
+                return _definitions.orphaned(row, self._pulse.alive, now, restart)
+
+            await self._committer.apply([row.job], rule, app=False)
+        self._committer.rows.pop(row.job, None)
+
+    async def _retire(self, job: str, now: Micros) -> None:
+        """Finish what nobody will run, then delete the row; somebody who holds a run of it comes first."""
+        bus, names = self._backend.bus, frozenset((job,))
+        taken = list(await self._link.call(lambda: bus.receive(names, PAGE, 0)))
+        lapsed = await self._link.call(lambda: bus.lapsed(names, PAGE))
+        if lapsed:
+            taken += await self._link.call(lambda: bus.take_over(lapsed))
+        for delivery in taken:
+            self._reporter.report(delivery, _definitions.RETIRED_UNRUN)
+        await self._reporter.settled()
+
+        def rule(row: Row, _: Row) -> Step | None:
+            draft = _rules.retire(row, now)
+            return None if draft is None else draft.step(self._committer.next_id(), delete=True)
+
+        answers = await self._committer.apply([job], rule, app=False)
+        if job in answers:
+            log.warning(
+                "retired job %s: no live replica had it for an hour", job, extra={"event": "job.retired"}
+            )

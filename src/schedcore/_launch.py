@@ -1,0 +1,217 @@
+"""Hands runs over to where functions run: an event loop that is not the engine's, and threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import Protocol
+
+from schedcore._draft import Outcome
+from schedcore._execute import Execution, attempt_coroutine
+from schedcore._threads import Threads
+
+Ended = Callable[[Execution, Outcome | None], None]
+
+
+class Launcher(Protocol):
+    """Runs functions; the engine is told of each end on its own loop."""
+
+    def coroutines(self, executions: Sequence[Execution]) -> None:
+        """Run these coroutine functions."""
+        ...
+
+    def plain(self, execution: Execution) -> None:
+        """Run this plain function."""
+        ...
+
+    def responsive(self) -> bool:
+        """Tell whether the loop that runs coroutine functions acknowledged the last hand-over."""
+        ...
+
+
+class InLoop:
+    """Runs everything on the engine's own loop: for simulations in virtual time."""
+
+    def __init__(self, ended: Ended) -> None:
+        """Tell `ended` of each end."""
+        self._ended = ended
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def coroutines(self, executions: Sequence[Execution]) -> None:
+        """Make a task for each."""
+        loop = asyncio.get_running_loop()
+        for execution in executions:
+            task = loop.create_task(self._run(execution), context=copy_context())
+            execution.loop, execution.task = loop, task
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def plain(self, execution: Execution) -> None:
+        """Run a plain function as a coroutine that never suspends."""
+        self.coroutines([execution])
+
+    def responsive(self) -> bool:
+        """Always."""
+        return True
+
+    def kill(self) -> None:
+        """Cancel all, as the death of the process would."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _run(self, execution: Execution) -> None:
+        self._ended(execution, await execution.perform(_attempt_either))
+
+
+async def _attempt_either(execution: Execution) -> None:
+    if execution.job.is_coroutine:
+        await attempt_coroutine(execution)
+    else:
+        job = execution.job
+        job.function(execution.context) if job.wants_context else job.function()
+
+
+class OtherLoop:
+    """Runs coroutine functions on the application's loop and plain ones in threads.
+
+    Made on the engine's loop. Hand-overs and ends cross between the loops in batches: one wake-up
+    carries all that gathered meanwhile.
+    """
+
+    def __init__(
+        self,
+        target: asyncio.AbstractEventLoop,
+        threads: Threads,
+        ended: Ended,
+        vacated: Callable[[Execution], None],
+        acknowledged: Callable[[], None],
+    ) -> None:
+        """Run coroutine functions on `target`; tell the engine, on its loop, of ends and free threads."""
+        self._target = target
+        self._threads = threads
+        self._slots = asyncio.Semaphore(threads.limit)
+        self._tell = ended
+        self._vacated = vacated
+        self._acknowledged = acknowledged
+        self._engine = asyncio.get_running_loop()
+        self._incoming: deque[Execution] = deque()
+        self._outgoing: deque[tuple[Execution, Outcome | None]] = deque()
+        self._lock = threading.Lock()
+        self._asked = False
+        self._awaited = False
+        self._answering = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def responsive(self) -> bool:
+        """Tell whether the last hand-over was acknowledged; if not, it will be said when it is."""
+        with self._lock:
+            self._awaited = self._asked
+        return not self._awaited
+
+    def coroutines(self, executions: Sequence[Execution]) -> None:
+        """Hand these over with one wake-up of the target loop."""
+        self._incoming.extend(executions)
+        with self._lock:
+            if self._asked:
+                return
+            self._asked = True
+        self._target.call_soon_threadsafe(self._take)
+        # The interpreter's lock changes hands every 5 ms only, unless its holder lets go of it.
+        time.sleep(0)
+
+    def _take(self) -> None:
+        with self._lock:
+            awaited, self._asked, self._awaited = self._awaited, False, False
+        if awaited and not self._engine.is_closed():
+            self._engine.call_soon_threadsafe(self._acknowledged)
+        target, incoming, tasks = self._target, self._incoming, self._tasks
+        while incoming:
+            execution = incoming.popleft()
+            task = target.create_task(self._run(execution), context=copy_context())
+            execution.loop, execution.task = target, task
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+    async def _run(self, execution: Execution) -> None:
+        self._send(execution, await execution.perform(attempt_coroutine))
+
+    def plain(self, execution: Execution) -> None:
+        """Run attempts in threads; what lies between them waits on the engine's loop."""
+        task = self._engine.create_task(self._run_plain(execution), context=copy_context())
+        execution.loop, execution.task = self._engine, task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run_plain(self, execution: Execution) -> None:
+        async def thread() -> None:
+            await self._slots.acquire()
+            if execution.ended_by is not None:  # interrupted just when a thread became free
+                self._slots.release()
+                raise asyncio.CancelledError
+
+        outcome = await execution.perform(self._attempt_plain, thread)
+        if not execution.started_at:
+            execution.in_thread = False
+        self._tell(execution, outcome)
+
+    async def _attempt_plain(self, execution: Execution) -> None:
+        """Run the function in a thread, and leave it alone there if the attempt ends before it does."""
+        done: asyncio.Future[None] = self._engine.create_future()
+        execution.in_thread = True
+
+        def work() -> None:
+            error: BaseException | None = None
+            try:
+                job = execution.job
+                job.function(execution.context) if job.wants_context else job.function()
+            except BaseException as exc:  # noqa: BLE001  it is the user's function
+                error = exc
+            if not self._engine.is_closed():
+                self._engine.call_soon_threadsafe(self._thread_ended, execution, done, error)
+
+        self._threads.submit(copy_context(), work)
+        try:
+            await done
+        except asyncio.CancelledError:
+            execution.context.cancelled.set()
+            raise
+
+    def _thread_ended(
+        self, execution: Execution, done: asyncio.Future[None], error: BaseException | None
+    ) -> None:
+        self._slots.release()
+        execution.in_thread = False
+        if done.done():
+            self._vacated(execution)
+        elif error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(_as_exception(error))
+
+    def _send(self, execution: Execution, outcome: Outcome | None) -> None:
+        self._outgoing.append((execution, outcome))
+        with self._lock:
+            if self._answering:
+                return
+            self._answering = True
+        if not self._engine.is_closed():  # else it ended after the stop, which has given it back
+            self._engine.call_soon_threadsafe(self._receive)
+
+    def _receive(self) -> None:
+        with self._lock:
+            self._answering = False
+        while self._outgoing:
+            self._tell(*self._outgoing.popleft())
+
+
+def _as_exception(error: BaseException) -> BaseException:
+    """A future refuses StopIteration, and the loop would take SystemExit for its own."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    wrapped = RuntimeError(f"the function raised {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

@@ -1,0 +1,94 @@
+"""What overlap allows: what is sent, waits or is skipped while something is outstanding."""
+
+from __future__ import annotations
+
+from schedcore._draft import LIMIT, Draft, next_after
+from schedcore._state import JobState
+from schedcore.protocols import Kind, Micros, Status, Trigger
+
+OVERLAP = "the previous run was still outstanding"
+REPLACED = "a newer one took its place in the queue"
+STAY = (Kind.LATE, Kind.BACKFILL)
+"""What waits and is of these kinds is not replaced by anything newer."""
+
+
+def admit(draft: Draft, lower: Micros, upper: Micros, kind: Kind = Kind.SCHEDULED, missed: int = 0) -> None:
+    """Send, queue or skip the times in (lower, upper], as the overlap policy says."""
+    state = draft.state
+    schedule, overlap = state.spec.schedule, state.spec.options.overlap
+    at = next_after(schedule, lower)
+    if state.outstanding and _room(state) <= 0:
+        draft.drop_lost()
+    while at is not None and at <= upper and _room(state) > 0:
+        draft.dispatch(draft.trigger(at, kind, missed))
+        lower, at = at, next_after(schedule, at)
+    if at is None or at > upper:
+        return
+    if overlap == "queue_one":
+        newest = schedule.last_before_us(upper + 1) or at
+        draft.stretch(Status.SKIPPED, lower, newest - 1, REPLACED)
+        _enqueue(draft, draft.trigger(newest, kind, missed))
+        return
+    while overlap == "queue_all" and at is not None and at <= upper and len(state.waiting) < LIMIT:
+        state.waiting += (draft.trigger(at, kind, missed),)
+        lower, at = at, next_after(schedule, at)
+    draft.stretch(Status.SKIPPED, lower, upper, OVERLAP)
+
+
+def line_up(draft: Draft, times: list[Micros], missed: int) -> None:
+    """Send late times one behind the other, whatever the overlap policy, except under `allow`."""
+    for at in times:
+        state = draft.state
+        trigger = draft.trigger(at, Kind.LATE, missed)
+        if not state.outstanding or state.spec.options.overlap == "allow":
+            draft.dispatch(trigger)
+        else:
+            state.waiting += (trigger,)
+
+
+def room_to_line_up(draft: Draft) -> int:
+    """Tell how many late times may be lined up at most."""
+    state = draft.state
+    if state.outstanding:
+        draft.drop_lost()
+    return LIMIT - len(state.outstanding if state.spec.options.overlap == "allow" else state.waiting)
+
+
+def admit_by_hand(draft: Draft, trigger: Trigger, now: Micros) -> str:
+    """Send, queue or skip what was asked for by hand; which of these, as a word."""
+    state = draft.state
+    if state.outstanding and _room(state) <= 0:
+        draft.drop_lost()
+    draft.learn(trigger.key, "sent", now)
+    if _room(state) > 0:
+        draft.dispatch(trigger)
+        return "sent"
+    if not _enqueue(draft, trigger):
+        return str(Status.SKIPPED)
+    draft.remember(trigger.key, trigger.kind, "waiting")
+    return "waiting"
+
+
+def _room(state: JobState) -> int:
+    if state.spec.options.overlap == "allow":
+        return LIMIT - len(state.outstanding)
+    return 0 if state.outstanding or state.waiting else 1
+
+
+def _enqueue(draft: Draft, trigger: Trigger) -> bool:
+    """Let a trigger wait if the policy allows, else skip it; whether it waits.
+
+    Under `queue_one` it takes the place of what waits and is neither late nor a backfill; a backfill,
+    which is no newer, takes nobody's.
+    """
+    state, overlap = draft.state, draft.state.spec.options.overlap
+    if overlap == "queue_one" and trigger.kind is not Kind.BACKFILL:
+        for other in state.waiting:
+            if other.kind not in STAY:
+                draft.refuse(other, Status.SKIPPED, REPLACED)
+        state.waiting = tuple(other for other in state.waiting if other.kind in STAY)
+    if overlap in ("queue_one", "queue_all") and len(state.waiting) < LIMIT:
+        state.waiting += (trigger,)
+        return True
+    draft.refuse(trigger, Status.SKIPPED, OVERLAP)
+    return False

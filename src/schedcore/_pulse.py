@@ -1,0 +1,135 @@
+"""The beat: the store's clock, the leases, what others left behind, and whether the store still knows us."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from schedcore._clock import StoreClock
+from schedcore._commit import Committer
+from schedcore._runner import Runner
+from schedcore._state import SECOND
+from schedcore.protocols import Backend, Beat, Delivery, Micros
+
+log = logging.getLogger("schedcore")
+
+BEAT: Micros = 3 * SECOND
+LEASE: Micros = 10 * SECOND
+DOUBT: Micros = LEASE - SECOND
+SKEW_WARNING: Micros = SECOND
+
+
+class Pulse:
+    """Beats every three seconds; each beat renews the leases and looks for lapsed ones."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        replica: str,
+        clock: StoreClock,
+        committer: Committer,
+        runner: Runner,
+        facts: Callable[[], Mapping[str, object]],
+    ) -> None:
+        """Begin without a beat."""
+        self.alive: frozenset[str] = frozenset((replica,))
+        self.epoch = ""
+        self.last_beat: Micros = 0
+        self.restarted_at: Micros = 0
+        self._backend = backend
+        self._replica = replica
+        self._clock = clock
+        self._committer = committer
+        self._runner = runner
+        self._facts = facts
+        self._renewed = clock.clock.monotonic()
+        self._warned_skew = False
+        self._now_please = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Have the next beat now: something looks as if the store had lost data."""
+        self._now_please.set()
+
+    async def beat(self) -> tuple[bool, frozenset[str]]:
+        """Beat once; whether the store lost data, and which replicas are gone since the last beat."""
+        clock = self._clock.clock
+        seen, sent = self._committer.newest, clock.monotonic()
+        answer = await self._backend.store.beat(self._replica, self._facts(), LEASE)
+        received = clock.monotonic()
+        stepped = self._clock.measure(sent, received, answer.now)
+        if stepped:
+            log.warning(
+                "the store's clock stepped by %.1f s", stepped / SECOND, extra={"event": "clock.step"}
+            )
+        self._warn_of_skew()
+        if answer.gap > 60 * SECOND or not self.restarted_at:
+            self.restarted_at = answer.now
+        lost = self._lost(answer, seen)
+        gone = self.alive - answer.alive
+        self.alive, self.epoch, self.last_beat = answer.alive, answer.epoch, received
+        return lost, gone
+
+    def _lost(self, answer: Beat, seen: int) -> bool:
+        lost = bool(self.epoch) and (answer.epoch != self.epoch or answer.newest < seen)
+        if lost:
+            self._committer.newest = answer.newest
+        return lost
+
+    def _warn_of_skew(self) -> None:
+        skew = self._clock.skew
+        if abs(skew) > SKEW_WARNING and not self._warned_skew:
+            log.warning(
+                "this machine's clock is %+.1f s off the store's; schedules follow the store's",
+                skew / SECOND,
+                extra={"event": "clock.skew", "skew": skew / SECOND},
+            )
+        self._warned_skew = abs(skew) > SKEW_WARNING
+
+    async def renew(self) -> None:
+        """Renew every lease; let go of what somebody else has, and of what is to be cancelled."""
+        held = {e.delivery: e for e in self._runner.held.values()}
+        sent = self._clock.clock.monotonic()
+        if held:
+            renewal = await self._backend.bus.renew(held.keys(), self._runner.notes())
+            for delivery, execution in held.items():
+                if execution.over:
+                    continue  # its end may have been committed meanwhile
+                if delivery not in renewal.mine:
+                    self._runner.taken_over(delivery)
+                elif (delivery.trigger.job, delivery.trigger.key) in renewal.cancel:
+                    execution.interrupt("it was cancelled by hand")
+        self._renewed = sent
+        stale = self._runner.stale(LEASE)
+        if stale:
+            await self.give_back(stale)
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Make deliveries available to all replicas again."""
+        await self._backend.bus.give_back(deliveries)
+        self._runner.forget(deliveries)
+
+    async def sweep(self, jobs: frozenset[str]) -> Sequence[Delivery]:
+        """Take over what lapsed, as far as there are places."""
+        places = self._runner.places()
+        if places <= 0 or not jobs:
+            return ()
+        lapsed = await self._backend.bus.lapsed(jobs, places)
+        return await self._backend.bus.take_over(lapsed) if lapsed else ()
+
+    async def wait(self) -> None:
+        """Wait for the next beat."""
+        try:
+            await asyncio.wait_for(self._now_please.wait(), BEAT / SECOND)
+        except TimeoutError:
+            return
+        self._now_please.clear()
+
+    async def watch(self) -> None:
+        """Tell the runs, in time, that their leases could not be renewed; for ever."""
+        while True:
+            left = self._renewed + DOUBT - self._clock.clock.monotonic()
+            if left <= 0:
+                self._runner.doubt()
+                left = BEAT
+            await asyncio.sleep(left / SECOND)

@@ -1,0 +1,230 @@
+"""What this replica has taken and not finished: its places, its leases, and who is told of each end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from random import Random
+
+from schedcore._draft import Outcome
+from schedcore._execute import STOPPING, Execution
+from schedcore._jobs import Job
+from schedcore._launch import Launcher
+from schedcore.protocols import Delivery, Micros, Status
+
+log = logging.getLogger("schedcore")
+
+AHEAD = 16
+"""How many plain functions may wait for a thread."""
+
+LAST_DELIVERY = 5
+
+
+class Runner:
+    """Has deliveries run, at most `concurrency` at once, of which `threads` plain functions.
+
+    A place is taken from the moment of delivery until the function has ended; a lease is held until the
+    end is committed or the delivery is given back.
+    """
+
+    def __init__(
+        self,
+        job: Callable[[str], Job | None],
+        now: Callable[[], Micros],
+        random: Random,
+        *,
+        concurrency: int,
+        threads: int,
+    ) -> None:
+        """Begin with nothing; the engine sets `launcher` and `report`."""
+        self.held: dict[int, Execution] = {}
+        self.launcher: Launcher
+        self.report: Callable[[Delivery, Outcome | None], None]
+        self.plain_jobs = 0
+        self.accepting = True
+        self._job = job
+        self._now = now
+        self._random = random
+        self._concurrency = concurrency
+        self._threads = threads
+        self._running = 0
+        self._plain = 0
+        self.freed = asyncio.Event()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+
+    @property
+    def running(self) -> int:
+        """How many places are taken."""
+        return self._running
+
+    def places(self) -> int:
+        """Tell how many more deliveries may be taken now."""
+        if not self.accepting:
+            return 0
+        free = self._concurrency - self._running
+        if self.plain_jobs:
+            free = min(free, self._threads + AHEAD - self._plain)
+        elif not self.launcher.responsive():
+            return 0
+        return max(0, free)
+
+    async def free(self) -> int:
+        """Wait until at least one place is free; how many are."""
+        while (places := self.places()) <= 0:
+            self.freed.clear()
+            await self.freed.wait()
+        return places
+
+    def start(self, deliveries: Sequence[Delivery]) -> None:
+        """Have these run; one that is the third of its trigger or later waits before it begins."""
+        coroutines = []
+        for delivery in deliveries:
+            job = self._job(delivery.trigger.job)
+            if job is None or not self.accepting:
+                self.report(delivery, None)
+                continue
+            execution = Execution(delivery, job, self._now, self._random)
+            self.held[delivery.token] = execution
+            self._running += 1
+            self._plain += not job.is_coroutine
+            if delivery.number > 2:
+                self._start_later(execution)
+            elif job.is_coroutine:
+                coroutines.append(execution)
+            else:
+                self.launcher.plain(execution)
+        if coroutines:
+            self.launcher.coroutines(coroutines)
+
+    def _start_later(self, execution: Execution) -> None:
+        """A job that kills its process shall not kill all of them at once."""
+        token = execution.delivery.token
+
+        def begin() -> None:
+            del self._timers[token]
+            if execution.job.is_coroutine:
+                self.launcher.coroutines([execution])
+            else:
+                self.launcher.plain(execution)
+
+        delay = 2.0 ** (execution.delivery.number - 1)
+        self._timers[token] = asyncio.get_running_loop().call_later(delay, begin)
+
+    def _call_off(self, execution: Execution) -> None:
+        """End what has not begun."""
+        execution.interrupt(STOPPING)
+        timer = self._timers.pop(execution.delivery.token, None)
+        if timer is not None:
+            timer.cancel()
+            self.ended(execution, None)
+
+    def ended(self, execution: Execution, outcome: Outcome | None) -> None:
+        """Take note of an end; the place is free unless a thread lives on in it."""
+        execution.over = True
+        if not execution.in_thread:
+            self._vacate(execution)
+        if self.held.get(execution.delivery.token) is execution and not execution.released:
+            self.report(execution.delivery, outcome)
+
+    def vacated(self, execution: Execution) -> None:
+        """Take note that the thread of a run that had already ended is free."""
+        self._vacate(execution)
+
+    def _vacate(self, execution: Execution) -> None:
+        self._running -= 1
+        self._plain -= not execution.job.is_coroutine
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Have whoever waits for a place look again."""
+        self.freed.set()
+
+    def forget(self, deliveries: Sequence[Delivery]) -> None:
+        """Let go of leases: these were finished, given back or refused."""
+        for delivery in deliveries:
+            self.held.pop(delivery.token, None)
+
+    def taken_over(self, delivery: Delivery) -> None:
+        """End what somebody else runs by now; its result would be refused."""
+        execution = self.held.pop(delivery.token, None)
+        if execution is not None:
+            log.warning(
+                "lease lost: job %s, token %d; another replica has the run",
+                delivery.trigger.job,
+                delivery.token,
+                extra={"event": "lease.lost", "job": delivery.trigger.job, "token": delivery.token},
+            )
+            execution.interrupt("another replica has taken the run over")
+
+    def doubt(self) -> None:
+        """The leases could not be renewed in time: say so to every run."""
+        for execution in list(self.held.values()):
+            if execution.context.in_doubt:
+                continue
+            execution.context.in_doubt.set()
+            if execution.options.on_doubt == "cancel":
+                execution.interrupt("its lease could not be renewed in time")
+
+    def stale(self, lease: Micros) -> list[Delivery]:
+        """Release what has not begun within a lease, to be given back."""
+        before = self._now() - lease
+        late = [
+            e
+            for token, e in self.held.items()
+            if not e.began and e.received_at < before and token not in self._timers and not e.released
+        ]
+        for execution in late:
+            execution.released = True
+            execution.interrupt(STOPPING)
+        return [execution.delivery for execution in late]
+
+    def notes(self) -> dict[tuple[str, str], str]:
+        """Tell the progress of what is running, by (job, key)."""
+        return {
+            (e.delivery.trigger.job, e.delivery.trigger.key): e.context._progress
+            for e in self.held.values()
+            if e.context._progress
+        }
+
+    async def drain(self, patience: float) -> list[Execution]:
+        """Wait until all that runs has ended, `patience` seconds at most; what still runs."""
+        self.accepting = False
+        loop = asyncio.get_running_loop()
+        limit = loop.time() + patience
+        for execution in list(self.held.values()):
+            if not execution.began:
+                self._call_off(execution)
+        while self._running and (left := limit - loop.time()) > 0:
+            self.freed.clear()
+            try:
+                await asyncio.wait_for(self.freed.wait(), left)
+            except TimeoutError:
+                break
+        return [e for e in self.held.values() if e.began]
+
+    async def stop_coroutines(self, patience: float) -> None:
+        """Cancel the coroutines that are still running, and wait for their ends; one that refuses runs on."""
+        coroutines = [e for e in self.held.values() if e.job.is_coroutine and not e.over]
+        for execution in coroutines:
+            execution.interrupt(STOPPING)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while any(e.began and not e.over for e in coroutines):
+                    self.freed.clear()
+                    await self.freed.wait()
+
+    def close(self) -> None:
+        """Cancel what was to begin later."""
+        for timer in self._timers.values():
+            timer.cancel()
+
+
+def verdict(delivery: Delivery) -> Outcome | None:
+    """Decide a take-over that is not to be run: lost under at most once, dead after the last delivery."""
+    if getattr(delivery.trigger.options, "delivery", "") == "at_most_once":
+        return Outcome(Status.LOST, "its replica was gone, and the job is to run at most once")
+    if delivery.number > LAST_DELIVERY:
+        return Outcome(Status.DEAD, f"{LAST_DELIVERY} deliveries ended with the death of their replica")
+    return None

@@ -1,0 +1,140 @@
+"""Waits until jobs are due by the store's clock, and has them decided."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from schedcore import _rules
+from schedcore._clock import StoreClock
+from schedcore._commit import Committer
+from schedcore._draft import Draft
+from schedcore.protocols import Micros, Row, Step, Verdict
+
+FIRST_CHUNK = 16
+CHUNK = 128
+PATIENCE = 0.5
+AGAIN: Micros = 2_000
+
+
+class Ticker:
+    """A heap of who is due when; asleep until the first of them, or until somebody changes it."""
+
+    def __init__(self, committer: Committer, clock: StoreClock) -> None:
+        """Begin without jobs."""
+        self.hold_until: Micros = 0
+        self._committer = committer
+        self._clock = clock
+        self._heap: list[tuple[Micros, str]] = []
+        self._due: dict[str, Micros] = {}
+        self._changed = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
+
+    def schedule(self, jobs: Iterable[str]) -> None:
+        """Look at these jobs' rows again, and find out when they are due."""
+        now = self._clock.now()
+        app, rows = self._committer.app, self._committer.rows
+        for job in jobs:
+            row = rows.get(job)
+            due = None if row is None else _rules.wake_at(row, app, now)
+            if due is None:
+                self._due.pop(job, None)
+            elif self._due.get(job) != due:
+                self._due[job] = due
+                heapq.heappush(self._heap, (due, job))
+        self._changed.set()
+
+    def drop(self, job: str) -> None:
+        """Let go of a job that this replica no longer has."""
+        self._due.pop(job, None)
+
+    def next_due(self) -> Micros | None:
+        """Tell when the next of all jobs is due."""
+        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def overdue(self) -> tuple[str, Micros] | None:
+        """Tell the job that has been due for longest, and since when, if any is."""
+        first = self.next_due()
+        if first is None or first > self._clock.now():
+            return None
+        return self._heap[0][1], first
+
+    async def run(self) -> None:
+        """Decide what is due, for ever."""
+        while True:
+            await self._until_due()
+            due = self._pop_due()
+            self._caught_up.clear()
+            try:
+                for start, end in _chunks(len(due)):
+                    await self._decide(due[start:end])
+            finally:
+                self._caught_up.set()
+
+    async def caught_up(self) -> None:
+        """Wait until what is due is sent, a moment at most: what is to start goes before what has ended."""
+        if not self._caught_up.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._caught_up.wait()
+
+    async def _until_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        rounding = self._clock.clock.rounding
+        while True:
+            self._changed.clear()
+            due = self.next_due()
+            wait = None if due is None else max(due, self.hold_until) - self._clock.now()
+            if wait is not None and wait <= 0:
+                return
+            if wait is not None and wait <= rounding:
+                await asyncio.sleep(0)
+                continue
+            timer = wait and loop.call_later((wait - rounding) / 1_000_000, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                if timer:
+                    timer.cancel()
+
+    def _pop_due(self) -> list[str]:
+        now, due = self._clock.now(), []
+        while self._heap and self._heap[0][0] <= now:
+            at, job = heapq.heappop(self._heap)
+            if self._due.get(job) == at:
+                del self._due[job]
+                due.append(job)
+        return due
+
+    async def _decide(self, jobs: list[str]) -> None:
+        try:
+            answers = await self._committer.apply(jobs, self._rule)
+        except BaseException:
+            self.schedule(jobs)
+            raise
+        self.schedule(jobs)
+        for job, answer in answers.items():
+            if answer.verdict is not Verdict.DONE:
+                self._again(job)
+
+    def _rule(self, row: Row, app: Row) -> Draft | Step | None:
+        return _rules.tick(row, app, self._clock.now())
+
+    def _again(self, job: str) -> None:
+        """The store's clock is a little behind what is known of it here, or somebody has the lock."""
+        at = self._clock.now() + AGAIN
+        self._due[job] = at
+        heapq.heappush(self._heap, (at, job))
+
+
+def _chunks(number: int) -> Iterator[tuple[int, int]]:
+    """Cut a burst into chunks, a small one first."""
+    start, end = 0, FIRST_CHUNK
+    while start < number:
+        yield start, end
+        start, end = end, end + CHUNK

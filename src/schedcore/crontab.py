@@ -1,0 +1,89 @@
+"""A crontab's commands as jobs of a scheduler."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Unpack
+
+import attrs
+
+from schedcore._command import CommandFailedError, CommandJob, kill_running
+from schedcore._crontab import CrontabLine, load_crontab
+from schedcore._jobs import JobOptions
+from schedcore.context import RunContext
+from schedcore.errors import CrontabError
+from schedcore.scheduler import Scheduler
+
+__all__ = ["CrontabLine", "add_crontab"]
+
+
+def add_crontab(
+    scheduler: Scheduler,
+    path: str | os.PathLike[str],
+    *,
+    system: bool | None = None,
+    at_start: datetime | None = None,
+    **options: Unpack[JobOptions],
+) -> list[CrontabLine]:
+    """Declare every command of a crontab as a job; all or, if a line cannot be understood, none.
+
+    A second signal to `run()` kills what still runs. As under cron a command is started although its
+    last run goes on; `overlap=` says otherwise.
+
+    Args:
+        scheduler: Whose jobs they become.
+        path: The crontab.
+        system: Whether each line names a user; by default that is known from the path.
+        at_start: When `@reboot` is, a time just ahead; without it such a line is not understood.
+        options: What every job is given; `tz` is for the lines that no `CRON_TZ` precedes.
+
+    Raises:
+        CrontabError: a line cannot be understood; the others of this kind are in its notes.
+        ConfigurationError: the file cannot be read, or an option cannot be used.
+    """
+    tz = options.pop("tz", "UTC")
+    start = "" if at_start is None else at_start.isoformat()
+    lines, errors = load_crontab(path, tz=tz, system=system, at_start=start)
+    if errors:
+        raise _together(errors)
+    add_lines(scheduler, lines, options)
+    return lines
+
+
+def add_lines(scheduler: Scheduler, lines: Iterable[CrontabLine], options: JobOptions) -> None:
+    """Declare these lines as jobs."""
+    jobs = [(line, Command(line, CommandJob.of(line))) for line in lines]
+    for line, command in jobs:
+        merged: JobOptions = {"overlap": "allow", **options, "tz": line.tz}
+        scheduler.add_job(line.name, line.schedule, command, **merged)
+
+    def kill() -> None:
+        kill_running()
+
+    scheduler._lifetime.on_hurry.append(kill)
+
+
+@attrs.frozen(eq=False)
+class Command:
+    """A command that tells in the log how each of its runs ended, as nobody gets cron's mail."""
+
+    line: CrontabLine = attrs.field(repr=lambda line: f"{line.file}:{line.line}")
+    job: CommandJob = attrs.field(repr=False)
+
+    async def __call__(self, run: RunContext) -> None:
+        """Run it."""
+        try:
+            await self.job(run)
+        except CommandFailedError as exc:
+            if "\n" in exc.output:  # of which the runner's own warning tells the last line alone
+                run.log.info("job %s: %s", run.job, exc)
+            raise
+        run.log.info("job %s: %s", run.job, run._progress)
+
+
+def _together(errors: list[CrontabError]) -> CrontabError:
+    for other in errors[1:]:
+        errors[0].add_note(str(other))
+    return errors[0]

@@ -1,0 +1,230 @@
+"""The conditions of `schedcore.protocols.TriggerBus` that concern deliveries."""
+
+import asyncio
+import time
+
+import attrs
+from tests.contracts.world import (
+    SECOND,
+    World,
+    beat,
+    commit,
+    delivered,
+    done,
+    lapse,
+    one,
+    real,
+    row_of,
+    scenario,
+    send,
+    step,
+    take,
+    trigger,
+)
+
+from schedcore.protocols import Verdict
+
+A, B = frozenset("a"), frozenset("b")
+
+
+class DeliveryContract:
+    """A delivery has one owner, a lease and a token that grows."""
+
+    @scenario
+    async def test_a_trigger_is_delivered_to_one_replica(self, world: World) -> None:
+        """What one has received nobody else receives; its number is 1."""
+        first, second = await world.make_backends(2)
+        delivery = await delivered(first)
+        assert (delivery.trigger, delivery.number) == (trigger(), 1), f"received {delivery}"
+        assert [*await take(second), *await take(first)] == [], "a delivery was handed out twice"
+        assert (await row_of(second)).held == {"60000000"}, "a delivered trigger has left the bus"
+
+    @scenario
+    async def test_receive_takes_at_most_its_limit_in_the_order_sent(self, world: World) -> None:
+        """No more than asked for; what remains comes with the next call."""
+        backend = await one(world)
+        await send(backend, *(trigger(at=number) for number in (1, 2, 3)))
+        taken = [await take(backend, limit=2), await take(backend, limit=2)]
+        order = [[d.trigger.scheduled_at for d in part] for part in taken]
+        assert order == [[1, 2], [3]], f"of three triggers, two at a time, came {order}"
+        tokens = [d.token for part in taken for d in part]
+        assert tokens == sorted(set(tokens)), f"tokens do not rise: {tokens}"
+
+    @scenario
+    async def test_receive_waits_for_the_first_and_no_longer_than_told(self, world: World) -> None:
+        """Nothing there: it returns empty when its time is up."""
+        backend = await one(world)
+        began = time.monotonic()
+        taken = await asyncio.wait_for(backend.bus.receive(A, 10, SECOND // 10), 5)
+        assert list(taken) == [], "something was received where nothing was sent"
+        assert time.monotonic() - began >= 0.09, "receive did not wait"
+
+    @scenario
+    async def test_receive_returns_as_soon_as_something_arrives(self, world: World) -> None:
+        """A waiting receive is woken by a step of another replica, and by what is given back."""
+        first, second = await world.make_backends(2)
+        waiting = asyncio.ensure_future(second.bus.receive(A, 1, 20 * SECOND))
+        await asyncio.sleep(0.05)
+        await send(first)
+        (delivery,) = await asyncio.wait_for(waiting, 5)
+        waiting = asyncio.ensure_future(first.bus.receive(A, 1, 20 * SECOND))
+        await asyncio.sleep(0.05)
+        await second.bus.give_back([delivery])
+        assert len(await asyncio.wait_for(waiting, 5)) == 1, "what was given back woke nobody"
+
+    @scenario
+    async def test_only_jobs_that_the_caller_names_are_handed_out(self, world: World) -> None:
+        """Neither `receive` nor `lapsed` ever gives a replica what it did not ask for."""
+        first, second = await world.make_backends(2)
+        await send(first, trigger("a"))
+        await send(first, trigger("b"), job="b")
+        assert [d.trigger.job for d in await take(first, "b")] == ["b"], "receive ignored the names"
+        await lapse(world, first, second)
+        assert list(await second.bus.lapsed(A, 10)) == [], "lapsed ignored the names"
+        assert len(await second.bus.lapsed(B, 10)) == 1, "a lapsed delivery was not listed"
+
+    @scenario
+    async def test_what_a_caller_does_not_know_waits_where_one_that_knows_it_finds_it(
+        self, world: World
+    ) -> None:
+        """A rolling deploy loses nothing: the new job's trigger waits behind many readers without it."""
+        old, new = await world.make_backends(2)
+        await send(old, trigger("b"), job="b")
+        for _ in range(3):
+            assert list(await take(old, "a")) == [], "a replica got a job that it does not know"
+        assert [d.trigger.job for d in await take(new, "a", "b")] == ["b"], "what was not known got lost"
+
+    @scenario
+    async def test_a_waiting_receive_leaves_unknown_jobs_to_others(self, world: World) -> None:
+        """A trigger that wakes a replica without the job goes to one that has it, at once."""
+        old, new = await world.make_backends(2)
+        ignorant = asyncio.ensure_future(old.bus.receive(A, 10, 2 * SECOND // 10))
+        knowing = asyncio.ensure_future(new.bus.receive(B, 10, 20 * SECOND))
+        await asyncio.sleep(0.05)
+        await send(old, trigger("b"), job="b")
+        assert len(await asyncio.wait_for(knowing, 5)) == 1, "the replica that knows the job did not get it"
+        assert list(await ignorant) == [], "a replica got a job that it does not know"
+
+    @scenario
+    async def test_a_cancelled_receive_loses_nothing(self, world: World) -> None:
+        """What a cancelled call may have taken is received by somebody, at the latest after its lease."""
+        first, second = await world.make_backends(2)
+        waiting = asyncio.ensure_future(first.bus.receive(A, 10, 20 * SECOND))
+        await asyncio.sleep(0.05)
+        await send(second)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        taken = [] if waiting.cancelled() else list(waiting.result())
+        taken += await take(second)
+        if not taken:
+            await lapse(world, first, second)
+            taken += await second.bus.take_over(await second.bus.lapsed(A, 10))
+        assert len(taken) == 1, f"after a cancelled receive the trigger was delivered {len(taken)} times"
+
+    @scenario
+    async def test_only_its_owner_renews_a_delivery(self, world: World) -> None:
+        """Neither a stranger nor an old token renews; the answer names only what is the caller's."""
+        first, second = await world.make_backends(2)
+        delivery = await delivered(first)
+        stale = attrs.evolve(delivery, token=delivery.token - 1)
+        assert (await second.bus.renew([delivery], {})).mine == frozenset(), "a stranger renewed"
+        assert (await first.bus.renew([stale], {})).mine == frozenset(), "an old token renewed"
+        assert (await first.bus.renew([delivery, stale], {})).mine == {delivery}, "the owner did not"
+
+    @scenario
+    async def test_only_its_owner_gives_a_delivery_back(self, world: World) -> None:
+        """A stranger's is ignored; the owner's makes it available at once, under its number."""
+        first, second = await world.make_backends(2)
+        delivery = await delivered(first)
+        await second.bus.give_back([delivery])
+        assert list(await take(second)) == [], "a stranger gave a delivery back"
+        await first.bus.give_back([delivery])
+        (again,) = await take(second)
+        assert (again.trigger, again.number) == (delivery.trigger, 1), f"given back, it came as {again}"
+        assert again.token > delivery.token, "a delivery that was given back has an old token"
+
+    @scenario
+    async def test_giving_back_twice_changes_nothing_more(self, world: World) -> None:
+        """The reply may have been lost; meanwhile somebody else may have it."""
+        first, second = await world.make_backends(2)
+        delivery = await delivered(first)
+        await first.bus.give_back([delivery])
+        await first.bus.give_back([delivery])
+        (again,) = await take(second)
+        await first.bus.give_back([delivery])
+        assert [*await take(first), *await take(second)] == [], (
+            "a repeated give_back handed out what somebody has"
+        )
+        assert (await second.bus.renew([again], {})).mine == {again}, (
+            "a repeated give_back took a delivery away"
+        )
+
+    @scenario
+    async def test_what_was_given_back_is_no_longer_the_givers(self, world: World) -> None:
+        """It can neither renew nor finish it."""
+        backend = await one(world)
+        delivery = await delivered(backend)
+        await backend.bus.give_back([delivery])
+        assert (await backend.bus.renew([delivery], {})).mine == frozenset(), (
+            "what was given back was renewed"
+        )
+        answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
+        assert answer.verdict is Verdict.NOT_OURS, f"finishing what was given back was {answer.verdict}"
+
+    @scenario
+    async def test_only_its_owner_finishes_a_delivery(self, world: World) -> None:
+        """After a take-over the former owner's result is refused, the new owner's is recorded."""
+        first, second = await world.make_backends(2)
+        old = await delivered(first)
+        await lapse(world, first, second)
+        (new,) = await second.bus.take_over([old])
+        answer = await commit(first, step(await row_of(first), done=(old,)))
+        assert (answer.verdict, tuple(answer.refused)) == (Verdict.NOT_OURS, (old,)), (
+            "a thawed owner finished"
+        )
+        assert (await first.bus.renew([old], {})).mine == frozenset(), "a thawed owner stole its run back"
+        await first.bus.give_back([old])
+        await done(second, step(await row_of(second), done=(new,)))
+
+    @scenario
+    async def test_who_holds_it_hears_of_a_cancel_request_with_its_next_renewal(self, world: World) -> None:
+        """Each renewal until its end tells it, and only for the delivery that was meant."""
+        first, second = await world.make_backends(2)
+        await send(first, trigger(at=1), trigger(at=2))
+        held = await take(first)
+        assert await second.bus.cancel("a", "1"), "cancel did not tell that the run is held"
+        for _ in range(2):
+            renewal = await first.bus.renew(held, {})
+            assert renewal.cancel == {("a", "1")}, f"asked to cancel {renewal.cancel}"
+        assert renewal.mine == set(held), "a cancel request took the delivery away"
+
+    @scenario
+    async def test_cancel_tells_that_nobody_holds_it(self, world: World) -> None:
+        """What waits, and what is not there, is not held; neither is cancelled later by it."""
+        backend = await one(world)
+        assert not await backend.bus.cancel("a", "60000000"), "an unknown trigger was held"
+        await send(backend)
+        assert not await backend.bus.cancel("a", "60000000"), "a waiting trigger was held"
+        held = await take(backend)
+        assert (await backend.bus.renew(held, {})).cancel == frozenset(), (
+            "a cancel request outlived its answer"
+        )
+
+    @scenario
+    async def test_renewing_nothing_is_allowed(self, world: World) -> None:
+        """An idle replica may ask."""
+        backend = await one(world)
+        renewal = await backend.bus.renew([], {})
+        assert renewal.mine == renewal.cancel == frozenset(), "nothing was renewed, and something answered"
+        await backend.bus.give_back([])
+        assert list(await backend.bus.take_over([])) == [], "nothing was seen, and something was taken over"
+
+    @scenario
+    async def test_a_waiting_receive_hinders_nothing_else(self, world: World) -> None:
+        """Calls are concurrent: a beat and a commit answer while a receive of the same object waits."""
+        backend = await one(world)
+        waiting = asyncio.ensure_future(backend.bus.receive(A, 10, 20 * SECOND))
+        await asyncio.sleep(0.05)
+        await asyncio.wait_for(beat(backend), real(5 * SECOND))
+        await asyncio.wait_for(send(backend), real(5 * SECOND))
+        assert len(await asyncio.wait_for(waiting, real(5 * SECOND))) == 1, "the receive got nothing"

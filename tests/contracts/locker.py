@@ -1,0 +1,79 @@
+"""The conditions of `schedcore.protocols.Locker`."""
+
+from tests.contracts.world import SECOND, World, one, scenario
+
+from schedcore.protocols import Locker
+
+TTL = 2 * SECOND
+
+
+class LockerContract:
+    """Subclass it with a fixture `world`; `lockers` may be overridden to test others than the backend's."""
+
+    async def lockers(self, world: World) -> tuple[Locker, Locker]:
+        """Give the lockers of two replicas."""
+        first, second = await world.make_backends(2)
+        return first.locker, second.locker
+
+    @scenario
+    async def test_acquire_grants_a_name_to_one_owner_at_a_time(self, world: World) -> None:
+        """A name that one owner has is refused to any other, whichever replica asks."""
+        first, second = await self.lockers(world)
+        assert await first.acquire("n", "r0", TTL), "a free name was refused"
+        assert not await second.acquire("n", "r1", TTL), "two owners were granted one name"
+        assert not await first.acquire("n", "r1", TTL), "two owners were granted one name"
+        assert await second.acquire("other", "r1", TTL), "one name's owner barred another name"
+
+    @scenario
+    async def test_acquire_grants_again_to_the_owner_who_has_it(self, world: World) -> None:
+        """Asking again is granted: the reply may have been lost."""
+        first, _ = await self.lockers(world)
+        await first.acquire("n", "r0", TTL)
+        assert await first.acquire("n", "r0", TTL), "the owner was refused its own name"
+
+    @scenario
+    async def test_a_name_is_free_again_after_its_ttl(self, world: World) -> None:
+        """Whatever became of its owner, a name is free once its time is up."""
+        first, second = await self.lockers(world)
+        await first.acquire("n", "r0", TTL)
+        await world.advance(TTL + SECOND // 10)
+        assert await second.acquire("n", "r1", TTL), "a name was kept beyond its ttl"
+        assert not await first.acquire("n", "r0", TTL), "the former owner was granted what somebody else has"
+
+    @scenario
+    async def test_release_frees_a_name_for_the_owner_who_has_it(self, world: World) -> None:
+        """After the owner's release anybody may have the name."""
+        first, second = await self.lockers(world)
+        await first.acquire("n", "r0", TTL)
+        assert await first.release("n", "r0"), "release did not tell that the name was the owner's"
+        assert await second.acquire("n", "r1", TTL), "a released name was not free"
+
+    @scenario
+    async def test_release_changes_nothing_for_anybody_else(self, world: World) -> None:
+        """Neither a stranger nor an owner whose time is up frees what somebody has."""
+        first, second = await self.lockers(world)
+        await first.acquire("n", "r0", TTL)
+        assert not await second.release("n", "r1"), "release told a stranger that the name was its own"
+        assert not await second.acquire("n", "r1", TTL), "a stranger's release freed the name"
+        await world.advance(TTL + SECOND // 10)
+        await second.acquire("n", "r1", TTL)
+        assert not await first.release("n", "r0"), "an owner whose time was up freed another's name"
+        assert not await first.acquire("n", "r0", TTL), "an owner whose time was up freed another's name"
+
+    @scenario
+    async def test_release_of_a_free_name_is_no_error(self, world: World) -> None:
+        """Releasing what nobody has says so, so that it is safe to repeat."""
+        first, _ = await self.lockers(world)
+        assert not await first.release("never", "r0"), "release told that a free name was the owner's"
+
+
+class GrantingLockerContract:
+    """For a locker that grants everything, where the rows' versions are enough."""
+
+    @scenario
+    async def test_it_grants_everything(self, world: World) -> None:
+        """Nobody is ever refused."""
+        locker = (await one(world)).locker
+        granted = [await locker.acquire("n", owner, TTL) for owner in ("r0", "r1")]
+        assert granted == [True, True], "a granting locker refused"
+        assert await locker.release("n", "r2"), "a granting locker refused a release"

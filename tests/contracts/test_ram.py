@@ -1,0 +1,163 @@
+"""sched_ram keeps the contracts; its clock is the test's, so that no lease is waited for."""
+
+from collections.abc import Sequence
+
+import pytest
+from tests.contracts.contract import (
+    BusContract,
+    ExecutorContract,
+    GrantingLockerContract,
+    LockerContract,
+    StoreContract,
+    World,
+)
+from tests.contracts.world import one, row_of, scenario, send, step, take, trigger
+
+from sched_ram import Memory, RamBackend
+from schedcore.protocols import Backend, Locker, Micros, Row
+
+START: Micros = 1_767_225_600_000_000
+
+
+class RamWorld(World):
+    """Replicas over one memory, whose clock goes on when told, and by a microsecond with each look."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.memory = Memory(self.clock)
+
+    def clock(self) -> Micros:
+        """Tell the time."""
+        self.now += 1
+        return self.now
+
+    async def make_backends(self, count: int) -> Sequence[Backend]:
+        """Make them."""
+        backends = [RamBackend("app", memory=self.memory) for _ in range(count)]
+        for number, backend in enumerate(backends):
+            await backend.open(f"r{number}")
+        return backends
+
+    async def advance(self, by: Micros) -> None:
+        """Jump."""
+        self.now += by
+
+    async def flush(self) -> None:
+        """Lose everything."""
+        self.memory.clear()
+
+
+class OneLocker:
+    """A locker that grants a name to one owner at a time; foreign to the RAM backend."""
+
+    def __init__(self, world: RamWorld) -> None:
+        self._world = world
+        self._names: dict[str, tuple[str, Micros]] = {}
+        self.log: list[str] = []
+
+    async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
+        """Grant a free name."""
+        self.log.append(f"acquire {name} {owner}")
+        other, until = self._names.get(name, (owner, 0))
+        if other != owner and until > self._world.now:
+            return False
+        self._names[name] = owner, self._world.now + ttl
+        return True
+
+    async def release(self, name: str, owner: str) -> bool:
+        """Free it for its owner."""
+        self.log.append(f"release {name} {owner}")
+        if self._names.get(name, ("", 0))[0] != owner:
+            return False
+        del self._names[name]
+        return True
+
+
+@pytest.fixture
+def world() -> RamWorld:
+    return RamWorld()
+
+
+class TestBus(BusContract):
+    """The direct hand-over."""
+
+
+class TestStore(StoreContract):
+    """The bounded store."""
+
+
+class TestExecutor(ExecutorContract):
+    """`DirectExecutor`."""
+
+
+class TestNoLocker(GrantingLockerContract):
+    """`NoLocker`."""
+
+
+class TestForeignLocker(LockerContract):
+    """The locker that the tests below give to the RAM bus is one."""
+
+    async def lockers(self, world: World) -> tuple[Locker, Locker]:
+        """One object for both replicas."""
+        assert isinstance(world, RamWorld)
+        locker = OneLocker(world)
+        return locker, locker
+
+    @scenario
+    async def test_the_bus_acquires_before_it_sends_and_releases_after(self, world: RamWorld) -> None:
+        """A foreign locker is asked for steps that send, one name per scheduled time, and always released."""
+        backend, locker = await one(world), OneLocker(world)
+        first = step(Row("a"), send=(trigger(),))
+        await backend.bus.commit([first, step(Row("b"))], locker)
+        assert locker.log == ["acquire a/60000000 r0", "release a/60000000 r0"]
+
+    @scenario
+    async def test_the_lock_is_released_when_the_step_is_refused(self, world: RamWorld) -> None:
+        """A step that is CHANGED under the lock leaves no lock behind."""
+        backend, locker = await one(world), OneLocker(world)
+        await backend.bus.commit([step(Row("a", 5), send=(trigger(),))], locker)
+        assert await locker.acquire("a/60000000", "r1", 1)
+        assert len(await take(backend)) == 0
+
+    @scenario
+    async def test_one_of_two_under_one_lock_sends(self, world: RamWorld) -> None:
+        """While another replica has the name the step is HELD; afterwards its row has changed."""
+        first, second = await world.make_backends(2)
+        locker = OneLocker(world)
+        await locker.acquire("a/60000000", "r1", 10)
+        sending = step(Row("a"), send=(trigger(),))
+        verdicts = [(await b.bus.commit([sending], locker))[0].verdict for b in (first, second, first)]
+        assert verdicts == ["held", "done", "done"]
+        assert len(await take(first)) == 1
+
+
+@scenario
+async def _two_apps(_: object, world: World) -> None:
+    await send(await one(world))
+    other = RamBackend("other")
+    await other.open("r0")
+    assert (await row_of(other)).version == 0
+
+
+def test_each_backend_has_a_memory_of_its_own_unless_one_is_given(world: RamWorld) -> None:
+    """Two schedulers in one process share nothing by accident."""
+    _two_apps(None, world=world)
+
+
+@scenario
+async def _bounded(_: object, world: World) -> None:
+    assert isinstance(world, RamWorld)
+    backend = await one(world)
+    for number in range(5000):
+        await send(backend, trigger(at=number))
+        await backend.bus.commit(
+            [step(await row_of(backend), done=tuple(await take(backend)))], backend.locker
+        )
+    memory = world.memory
+    assert len(memory._committed) <= 4096
+    assert (memory.items, len(memory.waiting), memory.parked) == ({}, 0, {})
+
+
+def test_the_store_is_bounded(world: RamWorld) -> None:
+    """Five thousand finished triggers leave nothing but the history and the last few step ids."""
+    _bounded(None, world=world)

@@ -1,0 +1,109 @@
+"""The conditions of `schedcore.protocols.TriggerBus` that concern versions, contents and what stays."""
+
+from collections.abc import Sequence
+
+from tests.contracts.world import (
+    SECOND,
+    World,
+    commit,
+    delivered,
+    done,
+    line,
+    live,
+    one,
+    row_of,
+    scenario,
+    send,
+    state,
+    step,
+    take,
+    trigger,
+)
+
+from schedcore._state import Pause
+from schedcore.protocols import Kind, Row, Status, Verdict
+
+
+class VersionContract:
+    """What a bus gives out never comes back; what it was given comes back as it was."""
+
+    @scenario
+    async def test_a_new_version_is_above_all_others_and_not_below_the_stores_now(self, world: World) -> None:
+        """Versions and tokens come from one rising sequence, never behind the clock."""
+        backend = await one(world)
+        before = await backend.store.now()
+        numbers = []
+        for _ in range(3):
+            numbers.append((await send(backend)).version)
+            (delivery,) = await take(backend)
+            numbers.append(delivery.token)
+            numbers.append((await done(backend, step(await row_of(backend), done=(delivery,)))).version)
+        assert numbers == sorted(set(numbers)), f"versions and tokens do not rise: {numbers}"
+        assert numbers[0] >= before, "a version is below the store's now"
+
+    @scenario
+    async def test_a_deleted_row_is_gone_and_its_versions_never_come_back(self, world: World) -> None:
+        """Deleting takes a version too, so that a step which saw the row before can never match it again."""
+        backend = await one(world)
+        row = await done(backend, step(Row("a"), data=state(1)))
+        gone = await done(backend, step(row, data=None, runs=(line(status=Status.RETIRED),)))
+        assert (gone.version, gone.data) == (0, None), f"a deleted row was answered as {gone}"
+        assert [r.job for r in await backend.store.rows()] == [], "a deleted row is still listed"
+        newest = (await backend.store.beat("r0", {}, SECOND)).newest
+        assert newest > row.version, "a step that deletes took no version"
+        new = await done(backend, step(Row("a"), data=state(2)))
+        assert new.version > newest, "a row that was made again has an old version"
+        assert (await commit(backend, step(row))).verdict is Verdict.CHANGED, (
+            "a frozen replica's step was let in"
+        )
+
+    @scenario
+    async def test_versions_and_tokens_never_come_back_after_a_flush(self, world: World) -> None:
+        """Although the store knows nothing any more, what it gives out is above all that it ever gave."""
+        backend = await one(world)
+        delivery = await delivered(backend)
+        row = await row_of(backend)
+        await world.advance(SECOND // 100)
+        await world.flush()
+        again = await delivered(backend)
+        assert (await row_of(backend)).version > max(row.version, delivery.token), "a version came back"
+        assert again.token > delivery.token, "a token came back"
+        answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
+        assert answer.verdict is Verdict.NOT_OURS, f"a delivery from before the flush was {answer.verdict}"
+
+    @scenario
+    async def test_contents_are_opaque_and_kept(self, world: World) -> None:
+        """Rows, options, payloads and details come back exactly as they went in."""
+        first, second = await world.make_backends(2)
+        odd = 'ü"\\\n\x00 \U0001f600 ]]'
+        waiting = trigger(at=5, key="manual:ü", kind=Kind.MANUAL, payload=odd, missed=3)
+        held = state(4, waiting=(waiting,), pauses=(Pause(1, 2, odd),), counters={"succeeded": 2**53 + 1})
+        sent = trigger(at=2**53 + 1, payload=odd, missed=2)
+        ended = line(
+            status=Status.FAILED, detail=odd, replica="r0", started_at=1, ended_at=2, attempt=3, delivery=4
+        )
+        await done(first, step(Row("a"), data=held, send=(sent,), runs=(ended,)))
+        assert (await row_of(second)).data == held, "a row's data was not kept as it is"
+        (delivery,) = await take(second)
+        assert delivery.trigger == sent, f"sent {sent}, received {delivery.trigger}"
+        assert list((await second.store.runs("a"))[0]) == [ended], "a line of history was not kept as it is"
+
+    @scenario
+    async def test_an_answer_tells_the_stores_now(self, world: World) -> None:
+        """Now is the store's, read with the step."""
+        backend = await one(world)
+        before = await backend.store.now()
+        answer = await commit(backend, step(Row("a")))
+        assert before <= answer.now <= await backend.store.now(), "an answer's now is not the store's"
+
+    @scenario
+    async def test_nothing_unfinished_is_ever_trimmed(self, world: World) -> None:
+        """However many triggers lie there, and however long, each is handed out."""
+        backend = await one(world)
+        triggers = tuple(trigger(at=number) for number in range(1, 3001))
+        await send(backend, *triggers)
+        await live(world, 2 * SECOND, backend)
+        taken: Sequence[object] = ()
+        while more := await take(backend, limit=1000):
+            taken = [*taken, *more]
+        assert len(taken) == len(triggers), f"{len(taken)} of {len(triggers)} triggers were handed out"

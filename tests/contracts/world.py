@@ -1,0 +1,179 @@
+"""What a backend's author supplies to the contract tests, and what these are written with.
+
+Nothing here is collected: `contract` has the classes to subclass.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+import pytest
+
+from schedcore._state import JobState, Options, Spec
+from schedcore.protocols import (
+    Answer,
+    Backend,
+    Delivery,
+    Keep,
+    Micros,
+    Row,
+    Run,
+    Status,
+    Step,
+    Trigger,
+    Verdict,
+)
+
+SECOND: Micros = 1_000_000
+LEASE: Micros = 10 * SECOND
+BEAT: Micros = 3 * SECOND
+GAP: Micros = 4_500_000
+TTL: Micros = LEASE
+FOR_EVER = Keep(age=100 * 365 * 86_400 * SECOND)
+"""The tests' lines of history are of 1970."""
+
+
+class World:
+    """One app's store, empty, and replicas of that app; one object per test.
+
+    Subclass it, and return a new one from the fixture `world`. Only `make_backends` has to be written.
+    """
+
+    async def make_backends(self, count: int) -> Sequence[Backend]:
+        """Make replicas of one app over one store, opened as `r0`, `r1` and so on."""
+        raise NotImplementedError
+
+    async def advance(self, by: Micros) -> None:
+        """Let the store's clock go on; override it where that can be had without sleeping."""
+        await asyncio.sleep(by / SECOND)
+
+    async def flush(self) -> None:
+        """Optional: lose all data, as the store's operator could make it; the clock goes on."""
+        pytest.skip("this world cannot lose its data")
+
+    async def close(self) -> None:
+        """Close what `make_backends` opened, and remove what it left."""
+
+
+Scenario = Callable[..., Awaitable[None]]
+
+
+def scenario(test: Scenario) -> Callable[..., None]:
+    """Run a coroutine test on a loop of its own, and close the world on it."""
+
+    @wraps(test)
+    def run(self: Any, world: World, **fixtures: Any) -> None:
+        async def play() -> None:
+            try:
+                await test(self, world, **fixtures)
+            finally:
+                await world.close()
+
+        asyncio.run(play())
+
+    return run
+
+
+async def one(world: World) -> Backend:
+    """Make a single replica."""
+    (backend,) = await world.make_backends(1)
+    return backend
+
+
+_numbers = iter(range(10**9))
+
+
+def state(mark: Micros = 0, **changes: Any) -> JobState:
+    """Make a row's content, told from others by its mark."""
+    return JobState(Spec("@every 1m"), since=0, mark=mark, declared_by="r0", declared_at=0, **changes)
+
+
+def trigger(job: str = "a", at: Micros = 60 * SECOND, **changes: Any) -> Trigger:
+    """Make the trigger of a scheduled time."""
+    return Trigger(job, changes.pop("key", str(at)), at, options=Options(retries=2), **changes)
+
+
+def line(job: str = "a", at: Micros = 60 * SECOND, status: Status = Status.SUCCEEDED, **more: Any) -> Run:
+    """Make a line of history."""
+    return Run(job, at, status, key=str(at), **more)
+
+
+def step(row: Row, *others: Row, data: object = ..., **changes: Any) -> Step:
+    """Make a step that expects rows as they were seen; its content is kept unless `data` says otherwise."""
+    expects = tuple((r.job, r.version) for r in (row, *others))
+    changes.setdefault("id", f"test:{next(_numbers)}")
+    new = (row.data or state()) if data is ... else data
+    return Step(job=row.job, expects=expects, data=new, keep=changes.pop("keep", FOR_EVER), **changes)
+
+
+async def commit(backend: Backend, *steps: Step) -> Answer:
+    """Commit, and give the last answer."""
+    return list(await backend.bus.commit(steps, backend.locker))[-1]
+
+
+async def done(backend: Backend, *steps: Step) -> Row:
+    """Commit what must succeed, and give the last step's row as it is now."""
+    answers = await backend.bus.commit(steps, backend.locker)
+    verdicts = [answer.verdict for answer in answers]
+    assert verdicts == [Verdict.DONE] * len(steps), f"a step that expects the rows as they are was {verdicts}"
+    return answers[-1].rows[0]
+
+
+async def row_of(backend: Backend, job: str = "a") -> Row:
+    """Read one row."""
+    (row,) = await backend.store.rows([job])
+    return row
+
+
+async def send(backend: Backend, *triggers: Trigger, job: str = "a") -> Row:
+    """Send triggers of one job with one step."""
+    return await done(backend, step(await row_of(backend, job), send=triggers or (trigger(job),)))
+
+
+async def take(backend: Backend, *jobs: str, limit: int = 100) -> Sequence[Delivery]:
+    """Receive without waiting."""
+    return await backend.bus.receive(frozenset(jobs or ("a",)), limit, 0)
+
+
+async def delivered(backend: Backend) -> Delivery:
+    """Send one trigger of `a` and receive it."""
+    await send(backend)
+    (delivery,) = await take(backend)
+    return delivery
+
+
+async def beat(*backends: Backend) -> None:
+    """Have replicas beat, each under the name that it was opened as."""
+    for number, backend in enumerate(backends):
+        await backend.store.beat(f"r{number}", {}, TTL)
+
+
+async def live(world: World, by: Micros, *backends: Backend) -> None:
+    """Let time pass for replicas that beat all the while and renew nothing."""
+    await beat(*backends)
+    while by > 0:
+        await world.advance(min(by, BEAT))
+        await beat(*backends)
+        by -= BEAT
+
+
+async def lapse(world: World, *backends: Backend) -> None:
+    """Let every lease run out while the app is alive; what has no deadline yet needs an idle lease more."""
+    await live(world, LEASE + SECOND, *backends)
+
+
+async def snapshot(backend: Backend) -> tuple[object, ...]:
+    """Read all that a step could change; what is held and the history of the jobs used here included."""
+    rows = await backend.store.rows(["", "a", "b"])
+    runs = [(await backend.store.runs(job))[0] for job in ("", "a", "b")]
+    held = sorted(
+        (h.delivery.trigger.job, h.delivery.trigger.key, h.delivery.token) for h in await backend.store.held()
+    )
+    return rows, runs, held
+
+
+def real(by: Micros) -> float:
+    """Convert for asyncio."""
+    return timedelta(microseconds=by).total_seconds()

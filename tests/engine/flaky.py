@@ -1,0 +1,55 @@
+"""A backend over a network that can fail."""
+
+import asyncio
+from typing import Any
+
+
+from sched_ram import RamBackend
+
+
+class Flaky:
+    """A part of a backend that can be away: before a call reaches the store, or before its reply comes back."""
+
+    def __init__(self, part: Any) -> None:
+        self._part = part
+        self.away: set[str] = set()
+        self.lose_replies: set[str] = set()
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._part, name)
+        if not asyncio.iscoroutinefunction(method):
+            return method
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            self.calls.append(name)
+            if name in self.away:
+                raise ConnectionError(f"{name}: connection refused")
+            answer = await method(*arguments, **named)
+            if name in self.lose_replies:
+                self.lose_replies.remove(name)
+                raise ConnectionResetError(f"{name}: reply lost")
+            return answer
+
+        return call
+
+
+class FlakyBackend(RamBackend):
+    """The RAM backend over a network that can fail."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.replica_bus = self.bus
+        self.bus = Flaky(self.bus)  # type: ignore[assignment]
+        self.store = Flaky(self.store)  # type: ignore[assignment]
+
+    async def open(self, replica: str) -> None:
+        """Connect, if that is possible."""
+        if "open" in self.store.away:  # type: ignore[attr-defined]
+            raise ConnectionError("open: connection refused")
+        self.replica_bus.replica = replica
+
+    def fail(self, *methods: str) -> None:
+        """Have these methods fail from now on; none of them: all is well again."""
+        for part in (self.bus, self.store):
+            part.away = set(methods)  # type: ignore[attr-defined]

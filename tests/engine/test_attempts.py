@@ -1,0 +1,148 @@
+"""What becomes of a run: retries, time limits, and whatever a function may raise."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from tests.engine.replica import RARELY, Replica, virtual
+
+from schedcore import RunContext, RunInfo, Status
+
+
+async def outcome(replica: Replica, function: Callable[..., object], **options: object) -> RunInfo:
+    """Run a function once, triggered by hand; its line."""
+    replica.add("a", RARELY, function, **options)
+    async with replica.running():
+        await replica.control.trigger("a", wait=True)
+        (line,) = await replica.lines()
+    return line
+
+
+@virtual
+async def test_a_failed_attempt_is_repeated(replica: Replica) -> None:
+    """Two failures and two retries: the third attempt succeeds, and the line says it was the third."""
+    attempts = []
+
+    async def job(run: RunContext) -> None:
+        attempts.append(run.attempt)
+        if run.attempt < 3:
+            raise ValueError("not yet")
+
+    line = await outcome(replica, job, retries=2)
+    assert attempts == [1, 2, 3]
+    assert (line.status, line.attempt, line.delivery) == (Status.SUCCEEDED, 3, 1)
+
+
+@virtual
+async def test_retries_end(replica: Replica) -> None:
+    """After the last one the run has failed; it is one line, with the last error."""
+    attempts = []
+
+    async def job() -> None:
+        attempts.append(1)
+        raise ValueError(f"number {len(attempts)}")
+
+    line = await outcome(replica, job, retries=2)
+    assert len(attempts) == 3
+    assert (line.status, line.attempt) == (Status.FAILED, 3)
+    assert "number 3" in line.detail
+
+
+@virtual
+async def test_without_retries_there_is_one_attempt(replica: Replica) -> None:
+    """The default is not to repeat."""
+
+    async def job() -> None:
+        raise ValueError
+
+    assert (await outcome(replica, job)).attempt == 1
+
+
+@virtual
+async def test_retries_back_off_with_jitter_up_to_five_minutes(replica: Replica) -> None:
+    """One second, doubling to five minutes, each a quarter more or less."""
+    at: list[float] = []
+
+    async def job() -> None:
+        at.append(replica.now())
+        raise ValueError
+
+    await outcome(replica, job, retries=12)
+    pauses = [after - before for before, after in zip(at, at[1:], strict=False)]
+    middles = [min(300.0, 2.0**number) for number in range(12)]
+    shares = [pause / middle for pause, middle in zip(pauses, middles, strict=True)]
+    assert all(0.74 < share < 1.26 for share in shares), shares
+    assert len({round(share, 3) for share in shares}) > 6
+
+
+@virtual
+async def test_only_retry_on_is_repeated(replica: Replica) -> None:
+    """An error that retrying cannot mend ends the run at once; one that it can is retried."""
+    errors: list[Exception] = [ConnectionResetError(), OSError(), KeyError("k")]
+
+    async def job(run: RunContext) -> None:
+        raise errors[run.attempt - 1]
+
+    line = await outcome(replica, job, retries=9, retry_on=(OSError, TimeoutError))
+    assert (line.status, line.attempt) == (Status.FAILED, 3)
+    assert "KeyError" in line.detail
+
+
+@virtual
+async def test_a_coroutine_is_cancelled_at_its_time_limit(replica: Replica) -> None:
+    """It ends on time, its clean-up runs, and the line says what the limit was."""
+    cleaned: list[float] = []
+
+    async def job() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            cleaned.append(replica.now())
+
+    line = await outcome(replica, job, timeout=5)
+    assert [round(at) for at in cleaned] == [5]
+    assert line.status is Status.TIMED_OUT
+    assert "limit of 5 s" in line.detail
+
+
+@virtual
+async def test_each_attempt_has_the_time_limit_anew(replica: Replica) -> None:
+    """A time-out is repeated like any error, with a new deadline."""
+    deadlines = []
+
+    async def job(run: RunContext) -> None:
+        deadlines.append(run.deadline)
+        await asyncio.sleep(100 if run.attempt == 1 else 1)
+
+    line = await outcome(replica, job, timeout=5, retries=1)
+    assert (line.status, line.attempt) == (Status.SUCCEEDED, 2)
+    assert deadlines[1] > deadlines[0]
+
+
+@virtual
+async def test_a_timeout_error_of_the_jobs_own_is_a_failure(replica: Replica) -> None:
+    """Only the job's limit makes a run timed out, not a `TimeoutError` from within."""
+
+    async def job() -> None:
+        raise TimeoutError("of a socket")
+
+    line = await outcome(replica, job, timeout=5)
+    assert line.status is Status.FAILED
+    assert "of a socket" in line.detail
+
+
+@virtual
+async def test_cancelling_a_task_of_its_own_is_no_ones_business(replica: Replica) -> None:
+    """A job may cancel what it has started, and succeeds."""
+
+    async def job() -> None:
+        task = asyncio.ensure_future(asyncio.sleep(100))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    assert (await outcome(replica, job)).status is Status.SUCCEEDED
+
+
+RAISERS = [stop_iteration, leave, interrupt, close, own]

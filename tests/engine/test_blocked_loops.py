@@ -1,0 +1,160 @@
+"""A coroutine that blocks the application's loop delays neither other triggers nor the beat. In real time."""
+
+import asyncio
+import threading
+import time
+
+from tests.engine.replica import RARELY, scheduler, until
+
+from sched_ram import Memory, RamBackend
+from schedcore import RunContext, Scheduler
+
+
+def test_a_blocked_loop_delays_neither_other_jobs_nor_the_beat() -> None:
+    """For four seconds the application's loop is blocked: plain jobs start on time, the lease is renewed."""
+    memory = Memory()
+    s = Scheduler("app", backend=RamBackend("app", memory=memory), drain=5)
+    lags: list[float] = []
+    beats: list[float | None] = []
+    deadlines: list[int] = []
+    began = threading.Event()
+
+    async def careless() -> None:
+        began.set()
+        time.sleep(4)  # noqa: ASYNC251  that it blocks is the point
+
+    def plain(run: RunContext) -> None:
+        lags.append(time.time() - run.scheduled_at.timestamp())
+
+    s.add_job("careless", RARELY, careless)
+    s.add_job("plain", "@every 200ms", plain)
+
+    def watch() -> None:
+        assert began.wait(5)
+        held = memory.items["careless"]
+        (item,) = held.values()
+        while held:
+            deadlines.append(item.deadline)
+            beats.append(s.blocking.health().last_beat)
+            time.sleep(0.1)
+
+    async def main() -> None:
+        async with s:
+            watching = threading.Thread(target=watch)
+            watching.start()
+            assert (await s.trigger("careless", wait=True, timeout=20)).outcome == "succeeded"
+            await asyncio.to_thread(watching.join)
+
+    asyncio.run(main())
+    assert len(lags) >= 17
+    assert sorted(lags)[len(lags) // 2] < 0.1, f"plain jobs started late: {lags}"
+    assert max(lags) < 1, f"a plain job waited for the blocked loop: {lags}"
+    assert max(beat for beat in beats if beat is not None) < 3.8, "the beat waited for the blocked loop"
+    assert len(set(deadlines)) > 1, "the lease of the careless run was not renewed while it blocked"
+
+
+def test_runs_that_the_loop_does_not_take_are_left_to_other_replicas() -> None:
+    """While the loop does not acknowledge what was handed over, a replica of coroutines takes no more."""
+    memory = Memory()
+    s = Scheduler("app", backend=RamBackend("app", memory=memory), drain=5)
+
+    async def job() -> None: ...
+
+    for name in ("a", "b", "c", "d"):
+        s.add_job(name, RARELY, job)
+
+    async def main() -> None:
+        async with s:
+            for name in ("a", "b", "c", "d"):
+                asking = threading.Thread(target=s.blocking.trigger, args=(name,))
+                asking.start()
+                asking.join()
+                time.sleep(0.05)  # noqa: ASYNC251
+            waiting = [item for items in memory.items.values() for item in items.values() if not item.replica]
+            assert len(waiting) == 3, "more was taken although nothing of it could begin"
+            await asyncio.to_thread(until, lambda: not memory.items)
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_was_blocked_for_a_moment_gets_the_next_run_at_once() -> None:
+    """Once it has taken what was handed over, it is given more, and not only with the next beat."""
+    s = scheduler()
+    begun = asyncio.Event()
+
+    async def long() -> None:
+        begun.set()
+        await asyncio.sleep(30)
+
+    async def short() -> None: ...
+
+    s.add_job("long", RARELY, long)
+    s.add_job("short", RARELY, short)
+
+    async def main() -> float:
+        async with s:
+            asking = threading.Thread(target=s.blocking.trigger, args=("long",))
+            asking.start()
+            asking.join()
+            time.sleep(0.3)  # noqa: ASYNC251
+            await asyncio.wait_for(begun.wait(), 5)
+            begin = time.monotonic()
+            await s.trigger("short", wait=True, timeout=20)
+            took = time.monotonic() - begin
+            s._drain = 0
+            return took
+
+    # Right after a start the next beat is three seconds away.
+    took = asyncio.run(main())
+    assert took < 1, f"the next run waited {took:.1f} s for a beat"
+
+
+def test_a_blocked_own_loop_does_not_hinder_plain_functions() -> None:
+    """After `start()` too: coroutine jobs share one loop, plain functions are beside it."""
+    s = scheduler(drain=0)
+    ran, may_end = threading.Event(), threading.Event()
+
+    async def careless() -> None:
+        may_end.wait(5)
+
+    s.add_job("careless", RARELY, careless)
+    s.add_job("plain", RARELY, ran.set)
+    with s:
+        s.blocking.trigger("careless")
+        s.blocking.trigger("plain")
+        assert ran.wait(1)
+        may_end.set()
+
+
+def test_a_run_that_is_called_off_while_it_gets_its_thread_leaves_the_thread_to_others() -> None:
+    """The thread becomes free and the run is interrupted in one turn of the engine's loop: no place is lost."""
+    s = scheduler(threads=1)
+    began, may_end, ran = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        began.set()
+        may_end.wait(5)
+
+    s.add_job("first", RARELY, first)
+    s.add_job("second", RARELY, lambda: None)
+    s.add_job("third", RARELY, ran.set)
+    with s:
+        s.blocking.trigger("first")
+        assert began.wait(2)
+        s.blocking.trigger("second")
+        service = s._lifetime._service
+        assert service is not None
+        assert service.engine is not None
+        runner = service.engine.runner
+        until(lambda: len(runner.held) == 2)
+        (second,) = [e for e in runner.held.values() if e.job.name == "second"]
+
+        async def one_turn() -> None:
+            may_end.set()
+            time.sleep(0.1)  # noqa: ASYNC251  the thread's end arrives before this turn is over
+            asyncio.get_running_loop().call_soon(second.interrupt, "called off")
+
+        service.submit(one_turn()).result(5)
+        until(lambda: not runner.held)
+        s.blocking.trigger("third")
+        assert ran.wait(2), "the thread was never free again"

@@ -1,0 +1,242 @@
+"""Calls in the wrong place or at the wrong time: each is an error that names the right one."""
+
+import asyncio
+import gc
+import logging
+import threading
+import warnings
+from collections.abc import Callable
+
+import pytest
+from tests.engine.replica import RARELY, scheduler, until
+
+from sched_ram import Memory, RamBackend
+from schedcore import LifecycleError, Scheduler
+
+
+def test_a_second_start_is_refused() -> None:
+    """One scheduler runs once at a time, however it was started; the first goes on."""
+    s = scheduler()
+
+    async def enter() -> None:
+        async with s:
+            pass
+
+    with s:
+        with pytest.raises(LifecycleError, match="of app is started already; stop it first"):
+            s.start()
+        with pytest.raises(LifecycleError, match="started already"):
+            asyncio.run(enter())
+        with pytest.raises(LifecycleError, match="started already"):
+            s.run()
+        assert s.blocking.health().running
+
+
+def test_a_second_enter_is_refused() -> None:
+    """The same inside an event loop."""
+    s = scheduler()
+
+    async def main() -> None:
+        async with s:
+            with pytest.raises(LifecycleError, match="started already"):
+                async with s:
+                    pass
+            assert (await s.health()).running
+
+    asyncio.run(main())
+
+
+BLOCKING: dict[str, tuple[Callable[[Scheduler], object], str]] = {
+    "start": (lambda s: s.start(), "use `async with scheduler:`"),
+    "stop": (lambda s: s.stop(), "leave `async with scheduler:`"),
+    "run": (lambda s: s.run(), "use `async with scheduler:`"),
+    "with": (lambda s: s.__enter__(), "use `async with scheduler:`"),
+    "trigger": (lambda s: s.blocking.trigger("a"), "await the same method"),
+    "pause": (lambda s: s.blocking.pause("a"), "await the same method"),
+    "resume": (lambda s: s.blocking.resume("a"), "await the same method"),
+    "jobs": (lambda s: s.blocking.jobs(), "await the same method"),
+    "history": (lambda s: s.blocking.history("a"), "await the same method"),
+    "health": (lambda s: s.blocking.health(), "await the same method"),
+    "remove_job": (lambda s: s.blocking.remove_job("a"), "await the same method"),
+}
+
+
+@pytest.mark.parametrize("call", BLOCKING)
+@pytest.mark.parametrize("started", [False, True])
+def test_blocking_calls_inside_a_running_loop_are_refused(call: str, started: bool) -> None:
+    """They would block the loop; the error names what to write there, and nothing has happened."""
+    function, instead = BLOCKING[call]
+    s = scheduler()
+    s.add_job("a", RARELY, lambda: None)
+
+    async def main() -> None:
+        with pytest.raises(
+            LifecycleError, match="inside a running event loop, which it would block"
+        ) as caught:
+            function(s)
+        assert instead in str(caught.value)
+        assert (await s.health()).running is started
+        assert (await s.health()).jobs == 1
+
+    async def inside() -> None:
+        async with s:
+            await main()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asyncio.run(inside() if started else main())
+        gc.collect()
+
+
+def test_a_coroutine_job_may_not_block_its_own_loop() -> None:
+    """A job that calls a blocking twin on the scheduler's own loop is told so, and has failed."""
+    s = scheduler()
+
+    async def job() -> None:
+        s.blocking.jobs()
+
+    s.add_job("a", RARELY, job)
+    with s:
+        said = s.blocking.trigger("a", wait=True, timeout=5)
+    assert said.outcome == "failed"
+    assert "await the same method of the scheduler itself" in said.detail
+
+
+def test_a_plain_job_may_ask_its_own_scheduler() -> None:
+    """It runs in a thread of its own, which may wait for an answer."""
+    s = scheduler()
+    answers = []
+    s.add_job("b", RARELY, lambda: None)
+
+    def job() -> None:
+        answers.append(s.blocking.trigger("b", wait=True, timeout=5).outcome)
+
+    s.add_job("a", RARELY, job)
+    with s:
+        assert s.blocking.trigger("a", wait=True, timeout=5).outcome == "succeeded"
+    assert answers == ["succeeded"]
+
+
+def test_run_off_the_main_thread_is_refused() -> None:
+    """Only the main thread can handle signals; elsewhere there are `start` and `stop`."""
+    s = scheduler()
+    caught: list[BaseException] = []
+
+    def other() -> None:
+        try:
+            s.run()
+        except LifecycleError as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert "main thread; elsewhere use start() and stop()" in str(caught[0])
+    assert not s.blocking.health().running
+
+
+def test_several_loops_may_ask_one_scheduler() -> None:
+    """Whoever awaits from another loop or thread is answered; the engine is on a loop of its own."""
+    s = scheduler()
+    s.add_job("a", RARELY, lambda: None)
+
+    async def ask() -> str:
+        return (await s.trigger("a", wait=True, timeout=5)).outcome
+
+    outcomes: list[str] = []
+    with s:
+        threads = [threading.Thread(target=lambda: outcomes.append(asyncio.run(ask()))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        outcomes.append(asyncio.run(ask()))
+    assert all(outcome in {"succeeded", "skipped"} for outcome in outcomes)
+    assert len(outcomes) == 4
+
+
+def test_a_stop_from_another_thread_while_the_loop_runs() -> None:
+    """`await asyncio.to_thread(scheduler.stop)`, as the error of `stop` says, works."""
+    s = scheduler()
+
+    async def main() -> None:
+        await asyncio.to_thread(s.start)
+        await asyncio.to_thread(s.stop)
+
+    asyncio.run(main())
+    assert not s.blocking.health().running
+
+
+def test_starting_after_asking_uses_what_the_questions_opened() -> None:
+    """Asking first is no start, and does not hinder one."""
+    s = scheduler()
+    assert s.blocking.jobs() == []
+    s.add_job("a", RARELY, lambda: None)
+    with s:
+        assert [job.name for job in s.blocking.jobs()] == ["a"]
+
+
+def test_asking_needs_no_engine() -> None:
+    """A process that only triggers sees what another scheduler of the app declared."""
+    memory = Memory()
+    s = Scheduler("app", backend=RamBackend("app", memory=memory))
+    s.add_job("a", RARELY, lambda: None)
+    with s:
+        pass
+    other = Scheduler("app", backend=RamBackend("app", memory=memory))
+    assert [job.name for job in other.blocking.jobs()] == ["a"]
+    assert other.blocking.trigger("a").outcome == "sent"
+    assert not other.blocking.health().running
+    with s:
+        until(lambda: s.blocking.jobs()[0].manual == {"succeeded": 1})
+    other.stop()
+
+
+def test_the_engines_own_thread_may_not_be_blocked() -> None:
+    """Code that runs on the engine's thread, such as a log handler, is refused instead of a deadlock."""
+    s = scheduler()
+    caught: list[str] = []
+
+    class Handler(logging.Handler):
+        """Asks at each record what it may not ask."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            for call in (s.stop, s.blocking.jobs):
+                try:
+                    call()
+                except LifecycleError as error:
+                    caught.append(str(error))
+
+    handler = Handler()
+    with s:
+        service = s._lifetime._service
+        assert service is not None
+        logger = logging.getLogger("schedcore")
+        logger.addHandler(handler)
+        try:
+            service._thread.loop.call_soon_threadsafe(logger.warning, "on the engine's thread")
+            until(lambda: len(caught) == 2)
+        finally:
+            logger.removeHandler(handler)
+    assert all("scheduler's own thread, which it would block" in text for text in caught)
+
+
+def test_a_stop_while_another_thread_asks() -> None:
+    """A question that comes while the scheduler is being stopped is answered or refused, and never hangs."""
+    s = scheduler()
+    s.add_job("a", RARELY, lambda: None)
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(0.002):
+            s.blocking.jobs()
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(2)]
+    with s:
+        for thread in threads:
+            thread.start()
+    ended.set()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive(), "a question hangs"
+    s.stop()

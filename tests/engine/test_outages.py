@@ -1,0 +1,334 @@
+"""The store goes away, and comes back: said once, retried for ever, and no run is disturbed by it."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+
+import attrs
+import pytest
+from tests.engine.replica import RARELY, Replica, events, until
+from tests.simulation.virtual import run_virtual
+
+from schedcore import RunContext, Scheduler, Status, StoreUnavailableError
+from schedcore.protocols import Row, Step
+
+
+ALL = (
+    "open",
+    "commit",
+    "receive",
+    "renew",
+    "give_back",
+    "lapsed",
+    "take_over",
+    "now",
+    "rows",
+    "held",
+    "beat",
+)
+
+
+def replica() -> tuple[Replica, FlakyBackend]:
+    """Make a replica on a flaky backend; call it in virtual time."""
+    plain = Replica()
+    backend = FlakyBackend("app", memory=plain.memory)
+    flaky = Replica(backend)
+    flaky.memory = plain.memory
+    flaky.control = plain.control
+    return flaky, backend
+
+
+def virtual(play: Callable[..., Awaitable[None]]) -> Callable[[pytest.LogCaptureFixture], None]:
+    """Make a test of a coroutine function that is given a replica, its backend and the log."""
+
+    def run(caplog: pytest.LogCaptureFixture) -> None:
+        async def main() -> None:
+            await play(*replica(), caplog)
+
+        run_virtual(main())
+
+    run.__name__, run.__doc__, run.__module__ = play.__name__, play.__doc__, play.__module__  # type: ignore[attr-defined]
+    return run
+
+
+def test_each_call_may_fail_and_nothing_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    """Whichever call is away for eight seconds, every time of the minute is accounted for, none ran twice."""
+
+    async def play(method: str) -> None:
+        r, backend = replica()
+        r.add("a", "@every 1s", overlap="queue_all")
+        async with r.running():
+            await asyncio.sleep(20.5)
+            backend.fail(method)
+            await asyncio.sleep(8)
+            backend.fail()
+            await asyncio.sleep(32)
+            assert await r.counters() == {"succeeded": 60}, method
+            assert len(r.starts) == 60, method
+
+    for method in ("commit", "receive", "lapsed", "rows", "beat", "renew"):
+        run_virtual(play(method))
+    assert events(caplog.records).count("store.away") == events(caplog.records).count("store.back")
+
+
+def test_a_lost_reply_is_repeated_without_doing_it_twice() -> None:
+    """The step was committed and its answer lost: the same step is sent again, and answers DONE."""
+
+    async def play(method: str) -> None:
+        r, backend = replica()
+        r.add("a", "@every 1s", overlap="queue_all")
+        async with r.running():
+            for _ in range(30):
+                await asyncio.sleep(1)
+                for part in (backend.bus, backend.store):
+                    part.lose_replies.add(method)  # type: ignore[attr-defined]
+            await asyncio.sleep(15.5)
+            for part in (backend.bus, backend.store):
+                part.lose_replies.clear()  # type: ignore[attr-defined]
+            await asyncio.sleep(15)
+            assert await r.counters() == {"succeeded": len(set(r.starts))}, method
+            assert len(r.starts) == len(set(r.starts)), method
+
+    for method in ("commit", "beat", "rows"):
+        run_virtual(play(method))
+
+
+@virtual
+async def test_an_outage_is_said_once_and_so_is_its_end(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many calls fail meanwhile, the log has one line for each, with the reason."""
+    r.add("a", "@every 1s")
+    async with r.running():
+        for _ in range(2):
+            await asyncio.sleep(10)
+            backend.fail(*ALL)
+            await asyncio.sleep(30)
+            backend.fail()
+        await asyncio.sleep(10)
+    assert [e for e in events(caplog.records) if e.startswith("store.")] == ["store.away", "store.back"] * 2
+    assert "connection refused" in caplog.text
+
+
+@virtual
+async def test_reconnecting_backs_off_to_two_seconds_at_most(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A minute's outage costs some tries per caller, and two seconds after its end all is well."""
+    r.add("a", "@every 1s")
+    async with r.running() as engine:
+        await asyncio.sleep(10)
+        backend.fail(*ALL)
+        calls: list[str] = backend.bus.calls  # type: ignore[attr-defined]
+        before = len(calls)
+        await asyncio.sleep(60)
+        assert 30 < len(calls) - before < 200, "retries do not back off, or give up"
+        backend.fail()
+        await asyncio.sleep(2.1)
+        assert engine.health().connected
+        assert engine.health().lag < 1
+
+
+@virtual
+async def test_health_tells_of_an_outage(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not connected, the age of the last beat, and which job is overdue for how long."""
+    r.add("a", "@every 10s")
+    async with r.running() as engine:
+        await asyncio.sleep(9.5)
+        backend.fail(*ALL)
+        await asyncio.sleep(30)
+        health = engine.health()
+        assert health.running
+        assert not health.connected
+        assert health.last_beat == pytest.approx(30.5, abs=0.1)
+        backend.fail()
+        await asyncio.sleep(5)
+        assert engine.health().connected
+        assert engine.health().last_beat < 4  # type: ignore[operator]
+    assert events(caplog.records)
+
+
+@virtual
+async def test_no_run_is_disturbed_by_an_outage(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told that its lease is in doubt, and goes on; once the store is back its end is recorded."""
+    doubts = []
+
+    async def job(run: RunContext) -> None:
+        for _ in range(40):
+            await asyncio.sleep(1)
+            doubts.append(bool(run.in_doubt))
+
+    r.add("a", "@every 1h", job)
+    async with r.running():
+        await r.control.trigger("a")
+        await asyncio.sleep(5)
+        backend.fail(*ALL)
+        await asyncio.sleep(25)
+        backend.fail()
+        await asyncio.sleep(15)
+        assert (await r.lines())[0].status is Status.SUCCEEDED
+    assert doubts.index(True) in range(10, 16), "nine seconds after the last renewal the lease is in doubt"
+
+
+@virtual
+async def test_on_doubt_cancel_ends_the_run_in_time(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A job that must never overlap ends before its lease does, and the line says why."""
+    ended = []
+
+    async def job(run: RunContext) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            ended.append((r.now(), bool(run.cancelled)))
+
+    r.add("a", "@every 1h", job, on_doubt="cancel")
+    async with r.running():
+        await r.control.trigger("a")
+        await asyncio.sleep(4)
+        backend.fail(*ALL)
+        await asyncio.sleep(20)
+        backend.fail()
+        await asyncio.sleep(5)
+        (line,) = await r.lines()
+    ((at, cancelled),) = ended
+    assert 9 <= at < 13
+    assert cancelled
+    assert (line.status, line.detail) == (Status.FAILED, "its lease could not be renewed in time")
+
+
+@virtual
+async def test_starting_while_the_store_is_away(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It connects as soon as the store is there, and fires from then on."""
+    r.add("a", "@every 10s")
+    backend.fail(*ALL)
+    asyncio.get_running_loop().call_later(25, backend.fail)
+    async with r.running():
+        assert 25 <= r.now() <= 27.1
+        await asyncio.sleep(10)
+        assert r.starts == [30]
+
+
+def test_a_start_returns_although_the_store_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    """The application comes up; health says that it is not connected; control calls raise."""
+    backend = FlakyBackend("app")
+    backend.fail(*ALL)
+    s = Scheduler("app", backend=backend)
+    s.add_job("a", "@every 100ms", lambda: None)
+    with s:
+        assert not s.blocking.health().connected
+        with pytest.raises(
+            StoreUnavailableError, match=r"did not answer \(ConnectionError: .*connection refused"
+        ):
+            s.blocking.trigger("a")
+        backend.fail()
+        until(lambda: s.blocking.health().connected)
+        assert s.blocking.trigger("a").outcome in {"sent", "skipped"}
+    assert {"store.away", "store.back"} <= set(events(caplog.records))
+
+
+def test_a_stop_while_the_store_is_away_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be recorded is left to lapse; the process may end."""
+    backend = FlakyBackend("app")
+    s = Scheduler("app", backend=backend, drain=0.1)
+    began = threading.Event()
+    s.add_job("a", RARELY, began.set)
+    s.start()
+    backend.fail(*ALL)
+    s.stop()
+    assert "leases of" in caplog.text
+
+
+@virtual
+async def test_a_failure_inside_the_engine_restarts_it(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so with the traceback, begins again after a moment, and loses no time."""
+    r.add("a", "@every 1s")
+    async with r.running() as engine:
+        await asyncio.sleep(5.5)
+        pop = engine.ticker._pop_due
+
+        def broken() -> list[str]:
+            engine.ticker._pop_due = pop  # type: ignore[method-assign]
+            raise RuntimeError("a bug of ours")
+
+        engine.ticker._pop_due = broken  # type: ignore[method-assign]
+        await asyncio.sleep(5)
+        assert sum((await r.counters()).values()) == 10
+    (record,) = [x for x in caplog.records if getattr(x, "event", "") == "engine.failed"]
+    assert record.levelno == logging.ERROR
+    assert "starts again in 1.0 s" in record.getMessage()
+    assert record.exc_info
+
+
+@virtual
+async def test_one_garbage_row_does_not_stop_the_others(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A definition that this release cannot read, declared by a newer one, leaves all other jobs as they are."""
+    r.add("a", "@every 1s", lambda: None)
+    r.add("b", "@every 1s")
+    async with r.running():
+        await asyncio.sleep(5.5)
+        row: Row = r.memory.rows["a"]
+        state = row.data.copy()  # type: ignore[attr-defined]
+        state.spec = attrs.evolve(state.spec, expression="@lunar")
+        state.declared_by, state.declared_at = "newer", state.declared_at + 10**15
+        await r.backend.store.beat("newer", {}, 10**12)
+        row = (await r.backend.store.rows(["a"]))[0]
+        await r.backend.bus.commit([Step("garbage", "a", (("a", row.version),), state)], r.backend.locker)
+        r.starts.clear()
+        await asyncio.sleep(20)
+        assert len(r.starts) >= 19, "one job's garbage stopped another"
+
+
+@virtual
+async def test_a_run_that_is_asked_to_cancel_ends_with_the_next_beat(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request travels with the renewal: the coroutine is cancelled, `run.cancelled` is set."""
+    seen = []
+
+    async def job(run: RunContext) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            seen.append(bool(run.cancelled))
+
+    r.add("a", RARELY, job)
+    async with r.running():
+        await r.control.trigger("a", key="k")
+        await asyncio.sleep(1)
+        assert await r.backend.bus.cancel("a", "manual:k")
+        await asyncio.sleep(4)
+        (line,) = await r.lines()
+    assert seen == [True]
+    assert (line.status, line.detail) == (Status.FAILED, "it was cancelled by hand")
+
+
+@virtual
+async def test_loss_of_data_is_announced_and_firing_pauses(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a flush the rows are put back, firing pauses for six seconds, and then goes on."""
+    r.add("a", "@every 1s", overlap="allow")
+    async with r.running() as engine:
+        await asyncio.sleep(10.5)
+        epoch = engine.health().epoch
+        r.memory.clear()
+        await asyncio.sleep(20)
+        assert engine.health().losses == 1
+        assert engine.health().epoch != epoch
+    assert events(caplog.records).count("store.lost_data") == 1
+    pauses = [after - before for before, after in zip(r.starts, r.starts[1:], strict=False)]
+    assert 5 <= max(pauses) <= 10
+    assert r.starts[-1] > 29

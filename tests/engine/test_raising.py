@@ -1,0 +1,134 @@
+"""Whatever a function raises, only its run fails."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import pytest
+from tests.engine.replica import RARELY, Replica, scheduler, virtual
+
+from schedcore import Scheduler, Status
+
+
+@virtual
+async def test_a_cancellation_from_within_is_a_failure(replica: Replica) -> None:
+    """A coroutine that raises `CancelledError` itself has failed, and the engine goes on."""
+
+    async def job() -> None:
+        raise asyncio.CancelledError("my own")
+
+    line = await outcome(replica, job, retries=3)
+    assert (line.status, line.attempt) == (Status.FAILED, 1)
+    assert "my own" in line.detail
+
+
+@virtual
+async def test_a_traceback_is_cut_at_8_kb(replica: Replica) -> None:
+    """Of a long one its end is kept, where the error is."""
+
+    async def job() -> None:
+        raise ValueError("x" * 20_000 + " the end")
+
+    detail = (await outcome(replica, job)).detail
+    assert len(detail.encode()) == 8192
+    assert detail.rstrip().endswith("the end")
+
+
+@virtual
+async def test_a_traceback_leads_to_the_line(replica: Replica) -> None:
+    """File, function and message of the error are in the history."""
+
+    async def job() -> None:
+        raise ValueError("message")
+
+    detail = (await outcome(replica, job)).detail
+    assert "Traceback" in detail
+    assert "test_attempts.py" in detail
+    assert "ValueError: message" in detail
+
+
+@virtual
+async def test_without_traceback_only_the_type_is_kept(replica: Replica) -> None:
+    """An error that carries a secret leaves neither its text nor its traceback anywhere."""
+
+    async def job() -> None:
+        raise ValueError("password hunter2")
+
+    assert (await outcome(replica, job, traceback=False)).detail == "ValueError"
+
+
+def test_without_traceback_the_log_has_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """What is kept out of the history is kept out of the log."""
+    s = scheduler()
+
+    def job() -> None:
+        raise ValueError("password hunter2")
+
+    s.add_job("a", RARELY, job, traceback=False, retries=0)
+    with s:
+        s.blocking.trigger("a", wait=True)
+    assert "failed: ValueError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def stop_iteration() -> None:
+    raise StopIteration("value")
+
+
+def leave() -> None:
+    sys.exit(3)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def close() -> None:
+    raise GeneratorExit
+
+
+class OwnError(BaseException):
+    """No `Exception`."""
+
+
+def own() -> None:
+    raise OwnError("own")
+
+
+@pytest.mark.parametrize("raiser", RAISERS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("kind", ["plain", "coroutine"])
+def test_whatever_a_function_raises_only_its_run_fails(kind: str, raiser: Callable[[], None]) -> None:
+    """Neither the process nor the engine ends by it: the run has failed, and the next one succeeds."""
+    s = scheduler()
+
+    async def coroutine() -> None:
+        raiser()
+
+    s.add_job("bad", RARELY, raiser if kind == "plain" else coroutine)
+    s.add_job("good", RARELY, lambda: None)
+
+    async def good() -> None: ...
+
+    s.add_job("good-too", RARELY, good)
+    with s:
+        said = s.blocking.trigger("bad", wait=True, timeout=5)
+        assert said.outcome == "failed"
+        assert any(
+            word in said.detail for word in ("StopIteration", "SystemExit", "Interrupt", "Generator", "Own")
+        )
+        for name in ("good", "good-too"):
+            assert s.blocking.trigger(name, wait=True, timeout=5).outcome == "succeeded"
+        assert s.blocking.health().running
+
+
+def test_a_failed_run_frees_its_job() -> None:
+    """After a failure the next trigger is sent, not skipped."""
+    s: Scheduler = scheduler()
+
+    def job() -> None:
+        raise ValueError
+
+    s.add_job("a", RARELY, job)
+    with s:
+        outcomes = [s.blocking.trigger("a", wait=True).outcome for _ in range(3)]
+    assert outcomes == ["failed"] * 3

@@ -1,0 +1,132 @@
+"""What is asked for by hand: triggers and backfills, and the keys that are remembered."""
+
+import pytest
+
+from schedcore._draft import RECENT_KEYS
+from schedcore.protocols import Status
+
+from .story import Story, micros
+
+
+@pytest.mark.parametrize(
+    ("overlap", "told"),
+    [
+        ("skip", ["skipped", "skipped manual:a"]),
+        ("queue_one", ["waiting", "waits manual:a"]),
+        ("queue_all", ["waiting", "waits manual:a"]),
+        ("allow", ["sent", "sent manual:a"]),
+    ],
+)
+def test_the_answer_is_what_became_of_it(overlap: str, told: list[str]) -> None:
+    """A trigger by hand is sent, waits or is skipped by the same policy as scheduled times, and says so."""
+    story = Story(overlap=overlap)
+    story.tick("00:10")
+    assert story.ask("00:11", "a") == told
+
+
+def test_the_same_key_answers_the_same() -> None:
+    """Asked again with its key, a trigger is not sent again: the answer is what has become of it so far."""
+    story = Story()
+    assert story.ask("00:01", "a") == ["sent", "sent manual:a"]
+    assert story.ask("00:02", "a") == ["sent"]
+    story.finish("00:03", "manual:a", status=Status.FAILED)
+    assert story.ask("00:04", "a") == ["failed"]
+    assert story.ask("00:05", "b") == ["sent", "sent manual:b"]
+
+
+def test_a_waiting_one_is_remembered_as_sent_once_it_is() -> None:
+    """The memory of a key follows its trigger from waiting over sent to its end."""
+    story = Story(overlap="queue_all")
+    story.tick("00:10")
+    story.ask("00:11", "a")
+    assert story.ask("00:12", "a") == ["waiting"]
+    assert story.finish("00:13", "00:10") == ["succeeded 00:10", "sent manual:a"]
+    assert story.ask("00:14", "a") == ["sent"]
+    story.finish("00:15", "manual:a")
+    assert story.ask("00:16", "a") == ["succeeded"]
+
+
+def test_a_key_is_remembered_for_a_day() -> None:
+    """After 24 hours a key may be used anew, unless its trigger is still outstanding."""
+    story = Story(enabled=False, overlap="allow")
+    story.ask("00:01", "a")
+    story.ask("00:01", "open")
+    story.finish("00:02", "manual:a")
+    assert story.ask("1d 00:00:59", "a") == ["succeeded"]
+    assert story.ask("1d 00:01", "a") == ["sent", "sent manual:a"]
+    assert story.ask("3d 00:00", "open") == ["sent"]
+
+
+def test_a_hundred_keys_are_remembered_and_all_that_are_open() -> None:
+    """Of those that have ended the newest hundred are kept; none that is open is forgotten."""
+    story = Story(enabled=False, overlap="allow")
+    for number in range(RECENT_KEYS + 20):
+        story.ask("00:01", f"open-{number}")
+    for number in range(RECENT_KEYS + 20):
+        story.ask("00:02", f"done-{number}")
+        story.finish("00:02", f"manual:done-{number}")
+    kept = [recent.key for recent in story.state.recent]
+    assert kept[: RECENT_KEYS + 20] == [f"manual:open-{number}" for number in range(RECENT_KEYS + 20)]
+    assert kept[RECENT_KEYS + 20 :] == [f"manual:done-{number}" for number in range(20, RECENT_KEYS + 20)]
+
+
+def test_the_mark_is_neither_read_nor_moved() -> None:
+    """A trigger by hand takes no scheduled time's place, and is counted apart."""
+    story = Story(overlap="allow")
+    story.ask("00:15", "a")
+    assert story.state.mark == micros("00:00")
+    story.finish("00:16", "manual:a")
+    assert story.tick("00:20") == ["missed 00:10", "sent 00:20"]
+    assert (story.state.counters, story.state.manual) == ({"missed": 1}, {"succeeded": 1})
+
+
+def test_a_backfill_runs_a_time_again() -> None:
+    """A backfill is known by its time; it is no scheduled run, and may be asked for once a day."""
+    story = Story()
+    at = str(micros("00:10"))
+    story.tick("00:10")
+    story.finish("00:11", "00:10")
+    assert story.ask("05:00", at, back_to="00:10") == ["sent", f"sent backfill:{at}"]
+    (trigger,) = story.ledger.bus.values()
+    assert (trigger.kind, trigger.scheduled_at) == ("backfill", micros("00:10"))
+    assert story.ask("05:01", at, back_to="00:10") == ["sent"]
+
+
+def test_backfills_wait_behind_each_other() -> None:
+    """Under "queue_one" a backfill takes nobody's place, and nobody takes a backfill's."""
+    story = Story(overlap="queue_one")
+    story.ticks("00:10", "00:20")
+    assert story.ask("00:21", "x", back_to="00:01") == ["waiting", "waits backfill:x"]
+    assert story.ask("00:22", "y", back_to="00:02") == ["waiting", "waits backfill:y"]
+    assert story.tick("00:30") == ["skipped 00:20", "waits 00:30"]
+    assert story.finish("00:31", "00:10") == ["succeeded 00:10", "sent backfill:x"]
+
+
+def test_a_newer_one_takes_the_place_of_one_by_hand() -> None:
+    """Under "queue_one" what waits and was asked for by hand gives way like any other, and its key tells."""
+    story = Story(overlap="queue_one")
+    story.tick("00:10")
+    story.ask("00:11", "a")
+    assert story.tick("00:20") == ["skipped manual:a", "waits 00:20"]
+    assert story.ask("00:21", "a") == ["skipped"]
+
+
+def test_what_vanished_does_not_refuse_anybody() -> None:
+    """Before a trigger by hand is skipped it is found out whether the bus still holds what blocks it."""
+    story = Story()
+    story.ask("00:01", "a")
+    story.lose("manual:a")
+    assert story.ask("00:02", "b") == ["sent", "lost manual:a", "sent manual:b"]
+    assert story.ask("00:03", "a") == ["lost"]
+
+
+def test_a_lost_one_is_recorded_at_the_time_it_was_asked_for() -> None:
+    """The line of a vanished trigger by hand carries the instant of asking."""
+    story = Story()
+    story.ask("00:05", "a")
+    story.lose("manual:a")
+    lines = []
+    enter = story.ledger._enter
+    story.ledger._enter = lambda line, spec: (lines.append(line), enter(line, spec))  # type: ignore[method-assign,assignment,func-returns-value]
+    story.ask("00:06", "b")
+    assert [line.scheduled_at for line in lines] == [micros("00:05")]
