@@ -19,7 +19,7 @@ demo: $(STAMP) ## watch a few jobs run
 	$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(STAMP) ## check style, types and the rings
 	$(BIN)/python -m ruff check .

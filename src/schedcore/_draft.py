@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import attrs
 
-from schedcore._state import DAY, JobState, Recent
+from schedcore._state import DAY, JobState, Recent, Spec
 from schedcore.protocols import Delivery, Kind, Micros, Row, Run, Status, Step, Trigger
 
 LIMIT = 1000
 """How many may wait under `queue_all`, and be outstanding under `allow`."""
 
 RECENT_KEYS = 100
+REMEMBERED_TIMES = 4
 BY_HAND = (Kind.MANUAL, Kind.BACKFILL)
 
 
@@ -31,10 +30,16 @@ class Outcome:
     attempt: int = 1
 
 
-@lru_cache(maxsize=16_384)
-def next_after(state_schedule: object, when: Micros) -> Micros | None:
-    """Memoise `Schedule.next_after_us`: thousands of jobs share a schedule and are decided together."""
-    return state_schedule.next_after_us(when)  # type: ignore[attr-defined,no-any-return]
+def next_after(spec: Spec, when: Micros) -> Micros | None:
+    """Remember the last answers of `Schedule.next_after_us`: jobs that share a spec are decided together."""
+    known = spec.known_times
+    try:
+        return known[when]
+    except KeyError:
+        if len(known) >= REMEMBERED_TIMES:
+            known.clear()
+        found = known[when] = spec.schedule.next_after_us(when)
+        return found
 
 
 class Draft:
@@ -72,7 +77,7 @@ class Draft:
     def stretch(self, status: Status, after: Micros, until: Micros, detail: str) -> int:
         """Decide all scheduled times in (after, until] without a run, as one line; how many there were."""
         schedule = self.state.spec.schedule
-        first = next_after(schedule, after)
+        first = next_after(self.state.spec, after)
         if first is None or first > until:
             return 0
         last = schedule.last_before_us(until + 1)
@@ -125,7 +130,10 @@ class Draft:
     def advance(self) -> None:
         """Send what waits, one behind the other."""
         state = self.state
-        if state.waiting and (not state.outstanding or state.spec.options.overlap == "allow"):
+        if not state.waiting:
+            return
+        most = LIMIT if state.spec.options.overlap == "allow" else 1
+        if len(state.outstanding) < most:
             following, *rest = state.waiting
             state.waiting = tuple(rest)
             self.dispatch(following)
@@ -174,7 +182,7 @@ class Draft:
     def step(self, step_id: str, *others: Row, delete: bool = False) -> Step:
         """Finish it: the step expects the row as it was read, and `others` as they were."""
         row = self.row
-        expects = ((row.job, row.version), *((other.job, other.version) for other in others))
+        expects = ((row.job, row.version), *[(other.job, other.version) for other in others])
         return Step(
             step_id,
             row.job,

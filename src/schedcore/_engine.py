@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from random import Random
@@ -32,6 +33,9 @@ MERGE: Micros = 6 * SECOND
 """For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
 
 LONGEST_RESTART = 30.0
+
+MANY_JOBS = 10_000
+"""From here on the garbage collector is told to leave alone what exists once all jobs are declared."""
 STUBBORN = 6.0
 """How many seconds a stop waits for coroutines that it has cancelled: one may refuse to end."""
 
@@ -75,7 +79,7 @@ class Engine:
         self.ready = asyncio.Event()
         self.losses = 0
         self.started_at: Micros = 0
-        self._names = frozenset(jobs)
+        self._names: frozenset[str] | None = None
         self._plain_facts = dict(facts or {})
         self.housekeeper = Housekeeper(backend, jobs, self.link, self.committer, self.pulse, self.reporter)
         self._feeding: list[asyncio.Task[None]] = []
@@ -116,11 +120,14 @@ class Engine:
         self.started_at = self.started_at or self.clock.now()
         await self.committer.read(())
         await self.declare(self.jobs)
+        if len(self.jobs) >= MANY_JOBS:
+            gc.collect()
+            gc.freeze()
         self.ready.set()
 
     async def _serve(self) -> None:
         serve = self.backend.executor.serve
-        await self.link.call(lambda: serve(self.backend.bus, lambda: self._names, self.runner))
+        await self.link.call(lambda: serve(self.backend.bus, self._all_names, self.runner))
 
     async def _beat_for_ever(self) -> None:
         while True:
@@ -129,7 +136,7 @@ class Engine:
             if lost:
                 await self._merge()
             await self.link.call(self.pulse.renew)
-            self._start_taken(await self.link.call(lambda: self.pulse.sweep(self._names)))
+            self._start_taken(await self.link.call(lambda: self.pulse.sweep(self._all_names())))
             self.runner.nudge()
             if gone:
                 await self.committer.read(self.jobs)
@@ -188,9 +195,15 @@ class Engine:
         self.ticker.drop(job.name)
         self._renamed(job, -1)
 
+    def _all_names(self) -> frozenset[str]:
+        """The same object until a job is added or removed."""
+        if self._names is None:
+            self._names = frozenset(self.jobs)
+        return self._names
+
     def _renamed(self, job: Job, number: int) -> None:
         self.runner.plain_jobs += 0 if job.is_coroutine else number
-        self._names = frozenset(self.jobs)
+        self._names = None
 
     def _start_taken(self, deliveries: Sequence[Delivery]) -> None:
         starting = []

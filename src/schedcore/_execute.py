@@ -73,7 +73,7 @@ class Execution:
         return options if isinstance(options, Options) else self.job.spec.options
 
     def may_run_again(self) -> bool:
-        """Tell whether it may be given back: not if it has ended, nor if it began and is to run at most once."""
+        """Tell whether it may be given back: not what has ended, nor what began and is to run once."""
         return not self.over and not (self.started_at and self.options.delivery == "at_most_once")
 
     def interrupt(self, why: str) -> None:

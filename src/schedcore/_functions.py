@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from functools import lru_cache, partial
+from types import CodeType
 from typing import get_args
 
 from schedcore.context import RunContext
@@ -87,6 +88,11 @@ def place_of(function: object) -> str:
     code = getattr(function, "__code__", None)
     if code is None:
         return repr(function)
-    module = sys.modules.get(getattr(function, "__module__", ""), None)
+    return _place(code, getattr(function, "__module__", ""))
+
+
+@lru_cache(maxsize=1024)
+def _place(code: CodeType, module_name: str) -> str:
+    module = sys.modules.get(module_name)
     where = getattr(module, "__file__", None) or code.co_filename
     return f"{where}:{code.co_firstlineno}"

@@ -104,6 +104,7 @@ def make_job(
     )
 
 
+_ANY_EXCEPTION: tuple[type[BaseException], ...] = (Exception,)
 _KNOWN = frozenset(JobOptions.__annotations__)
 _SHARED_DEFAULT = Options()
 
@@ -229,6 +230,8 @@ def _instant(name: str, option: str, value: object) -> Micros | None:
 
 
 def _exceptions(name: str, value: object) -> tuple[type[BaseException], ...]:
+    if value is Exception:
+        return _ANY_EXCEPTION
     types = value if isinstance(value, tuple) else (value,)
     if not types or not all(isinstance(t, type) and issubclass(t, BaseException) for t in types):
         raise ConfigurationError(

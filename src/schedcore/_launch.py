@@ -14,6 +14,8 @@ from schedcore._draft import Outcome
 from schedcore._execute import Execution, attempt_coroutine
 from schedcore._threads import Threads
 
+LET_GO = 50e-6
+
 Ended = Callable[[Execution, Outcome | None], None]
 
 
@@ -120,8 +122,9 @@ class OtherLoop:
                 return
             self._asked = True
         self._target.call_soon_threadsafe(self._take)
-        # The interpreter's lock changes hands every 5 ms only, unless its holder lets go of it.
-        time.sleep(0)
+        # The interpreter's lock changes hands every 5 ms only, unless its holder lets go of it for as long
+        # as the other thread needs to wake up.
+        time.sleep(LET_GO)
 
     def _take(self) -> None:
         with self._lock:

@@ -15,13 +15,13 @@ STAY = (Kind.LATE, Kind.BACKFILL)
 def admit(draft: Draft, lower: Micros, upper: Micros, kind: Kind = Kind.SCHEDULED, missed: int = 0) -> None:
     """Send, queue or skip the times in (lower, upper], as the overlap policy says."""
     state = draft.state
-    schedule, overlap = state.spec.schedule, state.spec.options.overlap
-    at = next_after(schedule, lower)
+    spec, schedule, overlap = state.spec, state.spec.schedule, state.spec.options.overlap
+    at = next_after(spec, lower)
     if state.outstanding and _room(state) <= 0:
         draft.drop_lost()
     while at is not None and at <= upper and _room(state) > 0:
         draft.dispatch(draft.trigger(at, kind, missed))
-        lower, at = at, next_after(schedule, at)
+        lower, at = at, next_after(spec, at)
     if at is None or at > upper:
         return
     if overlap == "queue_one":
@@ -31,7 +31,7 @@ def admit(draft: Draft, lower: Micros, upper: Micros, kind: Kind = Kind.SCHEDULE
         return
     while overlap == "queue_all" and at is not None and at <= upper and len(state.waiting) < LIMIT:
         state.waiting += (draft.trigger(at, kind, missed),)
-        lower, at = at, next_after(schedule, at)
+        lower, at = at, next_after(spec, at)
     draft.stretch(Status.SKIPPED, lower, upper, OVERLAP)
 
 

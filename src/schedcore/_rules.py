@@ -37,7 +37,7 @@ def undecided(state: JobState) -> Micros | None:
     if spec.start_at is not None and spec.start_at > mark:
         mark = spec.start_at - 1
     try:
-        first = next_after(spec.schedule, mark)
+        first = next_after(spec, mark)
     except ScheduleError:  # a later release, or other tzdata, declared it: nothing of it can be decided here
         return None
     if first is None or (spec.until is not None and first > spec.until):
@@ -53,7 +53,7 @@ def wake_at(row: Row, app: Row, now: Micros) -> Micros | None:
     due = first + state.spec.jitter
     ends = _pause_ends(state, app, first, now)
     if ends > max(due, now):
-        following = next_after(state.spec.schedule, max(first - 1, now - state.spec.jitter))
+        following = next_after(state.spec, max(first - 1, now - state.spec.jitter))
         look = ends if following is None else min(ends, following + state.spec.jitter)
         return max(look, now + PAUSE_LOOK)
     return due
@@ -83,13 +83,16 @@ def tick(row: Row, app: Row, now: Micros, *, by_time: bool = False) -> Draft | N
             raise HeldUnknownError
         return None
     draft = Draft(row)
-    second = next_after(spec.schedule, first)
+    second = next_after(spec, first)
     late_line = now - spec.jitter - spec.options.grace - 1
     on_time = (second is None or second > upper) and first > late_line
     if on_time and not state.pauses and not _paused_since(first, app):
         # nearly every tick of a healthy app is this one: one time, on time
         draft.not_before = first + jitter
-        admit(draft, first - 1, first)
+        if state.outstanding or state.waiting:
+            admit(draft, first - 1, first)
+        else:
+            draft.dispatch(draft.trigger(first))
         draft.state.mark = first
         return draft
     newest = spec.schedule.last_before_us(upper + 1)
@@ -236,11 +239,15 @@ def unreadable(app: Row) -> bool:
 
 
 def _paused_since(first: Micros, app: Row) -> bool:
+    if app.data is None:
+        return False
     return any(p.end is None or p.end > first for p in _pauses(app)) or unreadable(app)
 
 
 def _pause_ends(state: JobState, app: Row, first: Micros, now: Micros) -> Micros:
     """Until when times are left undecided because a pause holds; 0 if none does."""
+    if app.data is None and not state.pauses:
+        return 0
     if unreadable(app):
         return now + 2 * PAUSE_LOOK
     ends = [p.end for p in (*state.pauses, *_pauses(app)) if p.active(now)]

@@ -6,7 +6,7 @@ States are never changed once they are part of a row; a rule works on `copy()`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal, TypeAlias, TypeVar
 
 import attrs
@@ -47,7 +47,7 @@ class Options:
     traceback: bool = True
     extra: str = ""
 
-    @property
+    @cached_property
     def keep(self) -> Keep:
         """How much history of the job is kept."""
         return _keep(self.history, self.history_days)
@@ -72,10 +72,15 @@ class Spec:
     options: Options = Options()
     extra: str = ""
 
-    @property
+    @cached_property
     def schedule(self) -> Schedule:
         """The parsed schedule; equal ones are parsed once."""
         return _parse(self.expression, self.tz, self.key)
+
+    @cached_property
+    def known_times(self) -> dict[Micros, Micros | None]:
+        """What follows which instant: thousands of jobs share a schedule and are decided together."""
+        return {}
 
 
 _parse = lru_cache(maxsize=4096)(lambda expression, tz, key: parse_schedule(expression, tz=tz, key=key))

@@ -199,6 +199,16 @@ class DeliveryContract:
         assert renewal.mine == set(held), "a cancel request took the delivery away"
 
     @scenario
+    async def test_a_cancel_request_is_for_who_holds_it_then(self, world: World) -> None:
+        """Given back and received again, the trigger is not cancelled by an old request."""
+        first, second = await world.make_backends(2)
+        delivery = await delivered(first)
+        await second.bus.cancel("a", delivery.trigger.key)
+        await first.bus.give_back([delivery])
+        again = await take(second)
+        assert (await second.bus.renew(again, {})).cancel == frozenset(), "the next holder was told to cancel"
+
+    @scenario
     async def test_cancel_tells_that_nobody_holds_it(self, world: World) -> None:
         """What waits, and what is not there, is not held; neither is cancelled later by it."""
         backend = await one(world)

@@ -88,6 +88,17 @@ class LeaseContract:
         assert [len(part) for part in got] == [1, 0], "two replicas took one delivery over"
 
     @scenario
+    async def test_take_over_needs_the_token_that_was_seen(self, world: World) -> None:
+        """Who looked before another's take-over takes nothing by it, even when that lease has lapsed too."""
+        first, second, third = await world.make_backends(3)
+        await delivered(first)
+        await lapse(world, first, second, third)
+        seen = await third.bus.lapsed(A, 10)
+        await second.bus.take_over(await second.bus.lapsed(A, 10))
+        await lapse(world, first, second, third)
+        assert list(await third.bus.take_over(seen)) == [], "a delivery was taken over under an old token"
+
+    @scenario
     async def test_a_delivery_that_was_taken_over_has_a_lease(self, world: World) -> None:
         """The new owner has its own ten seconds."""
         first, second = await world.make_backends(2)

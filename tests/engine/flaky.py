@@ -3,12 +3,26 @@
 import asyncio
 from typing import Any
 
-
 from sched_ram import RamBackend
+
+ALL = (
+    "open",
+    "commit",
+    "receive",
+    "renew",
+    "give_back",
+    "lapsed",
+    "take_over",
+    "now",
+    "rows",
+    "held",
+    "beat",
+)
+"""Every method of bus and store that can be away, and connecting."""
 
 
 class Flaky:
-    """A part of a backend that can be away: before a call reaches the store, or before its reply comes back."""
+    """A part of a backend that can be away: before a call gets there, or before its reply is back."""
 
     def __init__(self, part: Any) -> None:
         self._part = part

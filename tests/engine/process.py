@@ -6,8 +6,6 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-
 HEAD = """
 import asyncio, os, signal, sys, threading, time
 from schedcore import Scheduler

@@ -5,13 +5,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 from tests.simulation.virtual import VirtualClock, now_us, run_virtual
 
 from sched_ram import Memory, RamBackend
-from schedcore import RunInfo, Scheduler
+from schedcore import RunInfo, Scheduler, Status
 from schedcore._control import Control
 from schedcore._engine import Engine
 from schedcore._jobs import JobFunction, make_job
@@ -109,3 +110,46 @@ def until(condition: Callable[[], bool], patience: float = 5) -> None:
     while not condition():
         assert time.monotonic() < limit, "it did not come about"
         time.sleep(0.01)
+
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def second(number: float) -> datetime:
+    """Tell the instant so many seconds after the simulation began."""
+    return START + timedelta(seconds=number)
+
+
+async def accounted(replica: Replica, job: str = "a") -> None:
+    """Check that each scheduled time of a job's life is in exactly one place."""
+    (info,) = await replica.control.jobs([job])
+    lines = await replica.lines(job, limit=10_000)
+    counted = {str(status): 0 for status in Status}
+    for line in lines:
+        if not line.key or line.key.isdecimal():
+            counted[line.status] += line.count
+    assert info.counters == {status: number for status, number in counted.items() if number}
+    born, decided = START, info.decided_until
+    step = timedelta(seconds=float(info.schedule.removeprefix("@every ").removesuffix("s")))
+    assert sum(info.counters.values()) + len(info.outstanding) + len(info.waiting) == (decided - born) // step
+
+
+async def outcome(replica: Replica, function: Callable[..., object], **options: object) -> RunInfo:
+    """Run a function once, triggered by hand; its line."""
+    replica.add("a", RARELY, function, **options)
+    async with replica.running():
+        await replica.control.trigger("a", wait=True)
+        (line,) = await replica.lines()
+    return line
+
+
+def run_once(function: Callable[..., object], **trigger: Any) -> str:
+    """Run a function once in a scheduler with a loop of its own; how that ended."""
+    s = scheduler()
+    s.add_job("a", RARELY, function)
+    with s:
+        return s.blocking.trigger("a", wait=True, timeout=5, **trigger).outcome
+
+
+def nothing() -> None:
+    """Do it."""

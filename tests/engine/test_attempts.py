@@ -1,21 +1,12 @@
 """What becomes of a run: retries, time limits, and whatever a function may raise."""
 
 import asyncio
-from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
-from tests.engine.replica import RARELY, Replica, virtual
+from tests.engine.replica import RARELY, Replica, outcome, virtual
 
-from schedcore import RunContext, RunInfo, Status
-
-
-async def outcome(replica: Replica, function: Callable[..., object], **options: object) -> RunInfo:
-    """Run a function once, triggered by hand; its line."""
-    replica.add("a", RARELY, function, **options)
-    async with replica.running():
-        await replica.control.trigger("a", wait=True)
-        (line,) = await replica.lines()
-    return line
+from schedcore import RunContext, Status
 
 
 @virtual
@@ -68,7 +59,7 @@ async def test_retries_back_off_with_jitter_up_to_five_minutes(replica: Replica)
         raise ValueError
 
     await outcome(replica, job, retries=12)
-    pauses = [after - before for before, after in zip(at, at[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(at)]
     middles = [min(300.0, 2.0**number) for number in range(12)]
     shares = [pause / middle for pause, middle in zip(pauses, middles, strict=True)]
     assert all(0.74 < share < 1.26 for share in shares), shares
@@ -145,4 +136,23 @@ async def test_cancelling_a_task_of_its_own_is_no_ones_business(replica: Replica
     assert (await outcome(replica, job)).status is Status.SUCCEEDED
 
 
-RAISERS = [stop_iteration, leave, interrupt, close, own]
+@virtual
+async def test_a_run_that_is_asked_to_cancel_ends_with_the_next_beat(r: Replica) -> None:
+    """The request travels with the renewal: the coroutine is cancelled, `run.cancelled` is set."""
+    seen = []
+
+    async def job(run: RunContext) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            seen.append(bool(run.cancelled))
+
+    r.add("a", RARELY, job)
+    async with r.running():
+        await r.control.trigger("a", key="k")
+        await asyncio.sleep(1)
+        assert await r.backend.bus.cancel("a", "manual:k")
+        await asyncio.sleep(4)
+        (line,) = await r.lines()
+    assert seen == [True]
+    assert (line.status, line.detail) == (Status.FAILED, "it was cancelled by hand")

@@ -127,7 +127,7 @@ def test_a_blocked_own_loop_does_not_hinder_plain_functions() -> None:
 
 
 def test_a_run_that_is_called_off_while_it_gets_its_thread_leaves_the_thread_to_others() -> None:
-    """The thread becomes free and the run is interrupted in one turn of the engine's loop: no place is lost."""
+    """The thread comes free and the run is interrupted in one turn of the engine's loop."""
     s = scheduler(threads=1)
     began, may_end, ran = threading.Event(), threading.Event(), threading.Event()
 

@@ -2,32 +2,12 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-from tests.engine.replica import RARELY, Replica, scheduler, virtual
+from tests.engine.replica import RARELY, Replica, accounted, scheduler, second, virtual
 
 from schedcore import ConfigurationError, Status, Triggered, UnknownJobError
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def second(number: float) -> datetime:
-    return START + timedelta(seconds=number)
-
-
-async def accounted(replica: Replica, job: str = "a") -> None:
-    """Check that each scheduled time of a job's life is in exactly one place."""
-    (info,) = await replica.control.jobs([job])
-    lines = await replica.lines(job, limit=10_000)
-    counted = {str(status): 0 for status in Status}
-    for line in lines:
-        if not line.key or line.key.isdecimal():
-            counted[line.status] += line.count
-    assert info.counters == {status: number for status, number in counted.items() if number}
-    born, decided = START, info.decided_until
-    step = timedelta(seconds=float(info.schedule.removeprefix("@every ").removesuffix("s")))
-    assert sum(info.counters.values()) + len(info.outstanding) + len(info.waiting) == (decided - born) // step
 
 
 @virtual

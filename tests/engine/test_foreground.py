@@ -7,17 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-
-
-HEAD = """
-import asyncio, os, signal, sys, threading, time
-from schedcore import Scheduler
-said = lambda *words: print(*words, flush=True)
-s = Scheduler("app", backend="ram", drain=20)
-"""
-
+from tests.engine.process import running
 
 FOREGROUND = """
+    signal.signal(signal.SIGINT, lambda *_: said("the application's own"))
+    signal.signal(signal.SIGTERM, lambda *_: said("the application's own"))
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
 
     @s.job("@every 100ms")
@@ -153,7 +147,8 @@ def test_a_scheduler_in_a_module_works_without_a_main_guard(tmp_path: Path) -> N
     file.write_text(
         "import os, signal\nfrom schedcore import Scheduler\n"
         "scheduler = Scheduler('quick', backend='ram')\n\n"
-        "@scheduler.job('* * * * * *')\ndef tick():\n    os.kill(os.getpid(), signal.SIGTERM)\n\nscheduler.run()\n"
+        "@scheduler.job('* * * * * *')\ndef tick():\n    os.kill(os.getpid(), signal.SIGTERM)\n\n"
+        "scheduler.run()\n"
     )
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, done.stderr

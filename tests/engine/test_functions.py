@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.engine.replica import RARELY, Replica, scheduler, until, virtual
+from tests.engine.replica import RARELY, Replica, run_once, scheduler, until, virtual
 
 from schedcore import Kind, RunContext, Scheduler, current_run
 
@@ -51,7 +51,7 @@ def test_coroutines_run_on_a_loop_of_the_schedulers_own_after_start() -> None:
 
 
 def test_plain_functions_run_in_daemon_threads_of_ours() -> None:
-    """Named after app and scheduler, so that a thread dump tells what they are; daemons do not hang the exit."""
+    """Named after the app, so that a thread dump tells what they are; daemons do not hang the exit."""
     seen: list[threading.Thread] = []
     s = scheduler()
     s.add_job("a", RARELY, lambda: seen.append(threading.current_thread()))
@@ -90,26 +90,28 @@ def test_no_more_plain_functions_run_at_once_than_there_are_threads() -> None:
 
 def test_no_more_runs_at_once_than_the_concurrency() -> None:
     """Of six coroutines, with three places, three run; the others follow."""
-    s = scheduler(concurrency=3)
     running, most, ended = 0, 0, 0
-    may_end = threading.Event()
 
-    async def job() -> None:
-        nonlocal running, most, ended
-        running += 1
-        most = max(most, running)
-        while not may_end.is_set():
-            await asyncio.sleep(0.01)
-        running -= 1
-        ended += 1
+    async def main() -> None:
+        may_end, s = asyncio.Event(), scheduler(concurrency=3)
 
-    s.add_job("a", RARELY, job, overlap="allow")
-    with s:
-        for _ in range(6):
-            s.blocking.trigger("a")
-        until(lambda: running == 3)
-        may_end.set()
-        until(lambda: ended == 6)
+        async def job() -> None:
+            nonlocal running, most, ended
+            running += 1
+            most = max(most, running)
+            await may_end.wait()
+            running -= 1
+            ended += 1
+
+        s.add_job("a", RARELY, job, overlap="allow")
+        async with s:
+            for _ in range(6):
+                await s.trigger("a")
+            await asyncio.to_thread(until, lambda: running == 3)
+            may_end.set()
+            await asyncio.to_thread(until, lambda: ended == 6)
+
+    asyncio.run(main())
     assert most == 3
 
 

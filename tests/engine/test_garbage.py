@@ -7,7 +7,6 @@ import weakref
 from tests.engine.replica import RARELY, scheduler, until
 
 
-
 def test_a_stopped_scheduler_is_collectable() -> None:
     """Nothing keeps it once it was stopped: neither a thread, nor the exit hook, nor the fork hook."""
     s = scheduler()

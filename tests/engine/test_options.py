@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.engine.replica import RARELY, scheduler
+from tests.engine.replica import RARELY, nothing, scheduler
 
 from schedcore import (
     ConfigurationError,

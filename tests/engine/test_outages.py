@@ -2,31 +2,16 @@
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable
 
 import attrs
 import pytest
-from tests.engine.replica import RARELY, Replica, events, until
+from tests.engine.flaky import ALL, FlakyBackend
+from tests.engine.replica import Replica, events
 from tests.simulation.virtual import run_virtual
 
-from schedcore import RunContext, Scheduler, Status, StoreUnavailableError
+from schedcore import RunContext, Status
 from schedcore.protocols import Row, Step
-
-
-ALL = (
-    "open",
-    "commit",
-    "receive",
-    "renew",
-    "give_back",
-    "lapsed",
-    "take_over",
-    "now",
-    "rows",
-    "held",
-    "beat",
-)
 
 
 def replica() -> tuple[Replica, FlakyBackend]:
@@ -217,36 +202,6 @@ async def test_starting_while_the_store_is_away(
         assert r.starts == [30]
 
 
-def test_a_start_returns_although_the_store_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    """The application comes up; health says that it is not connected; control calls raise."""
-    backend = FlakyBackend("app")
-    backend.fail(*ALL)
-    s = Scheduler("app", backend=backend)
-    s.add_job("a", "@every 100ms", lambda: None)
-    with s:
-        assert not s.blocking.health().connected
-        with pytest.raises(
-            StoreUnavailableError, match=r"did not answer \(ConnectionError: .*connection refused"
-        ):
-            s.blocking.trigger("a")
-        backend.fail()
-        until(lambda: s.blocking.health().connected)
-        assert s.blocking.trigger("a").outcome in {"sent", "skipped"}
-    assert {"store.away", "store.back"} <= set(events(caplog.records))
-
-
-def test_a_stop_while_the_store_is_away_ends(caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be recorded is left to lapse; the process may end."""
-    backend = FlakyBackend("app")
-    s = Scheduler("app", backend=backend, drain=0.1)
-    began = threading.Event()
-    s.add_job("a", RARELY, began.set)
-    s.start()
-    backend.fail(*ALL)
-    s.stop()
-    assert "leases of" in caplog.text
-
-
 @virtual
 async def test_a_failure_inside_the_engine_restarts_it(
     r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
@@ -274,7 +229,7 @@ async def test_a_failure_inside_the_engine_restarts_it(
 async def test_one_garbage_row_does_not_stop_the_others(
     r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A definition that this release cannot read, declared by a newer one, leaves all other jobs as they are."""
+    """A definition that this release cannot read, declared by a newer one, stops no other job."""
     r.add("a", "@every 1s", lambda: None)
     r.add("b", "@every 1s")
     async with r.running():
@@ -289,30 +244,6 @@ async def test_one_garbage_row_does_not_stop_the_others(
         r.starts.clear()
         await asyncio.sleep(20)
         assert len(r.starts) >= 19, "one job's garbage stopped another"
-
-
-@virtual
-async def test_a_run_that_is_asked_to_cancel_ends_with_the_next_beat(
-    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The request travels with the renewal: the coroutine is cancelled, `run.cancelled` is set."""
-    seen = []
-
-    async def job(run: RunContext) -> None:
-        try:
-            await asyncio.sleep(100)
-        finally:
-            seen.append(bool(run.cancelled))
-
-    r.add("a", RARELY, job)
-    async with r.running():
-        await r.control.trigger("a", key="k")
-        await asyncio.sleep(1)
-        assert await r.backend.bus.cancel("a", "manual:k")
-        await asyncio.sleep(4)
-        (line,) = await r.lines()
-    assert seen == [True]
-    assert (line.status, line.detail) == (Status.FAILED, "it was cancelled by hand")
 
 
 @virtual

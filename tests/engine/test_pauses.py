@@ -1,14 +1,11 @@
 """Pausing and resuming: what is not sent meanwhile, and how it is accounted for."""
 
 import asyncio
-from datetime import UTC, datetime
 
 import pytest
-from tests.engine.replica import RARELY, Replica, virtual
+from tests.engine.replica import RARELY, Replica, accounted, second, virtual
 
 from schedcore import ConfigurationError
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @virtual

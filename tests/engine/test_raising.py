@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from tests.engine.replica import RARELY, Replica, scheduler, virtual
+from tests.engine.replica import RARELY, Replica, outcome, scheduler, virtual
 
 from schedcore import Scheduler, Status
 
@@ -43,7 +43,7 @@ async def test_a_traceback_leads_to_the_line(replica: Replica) -> None:
 
     detail = (await outcome(replica, job)).detail
     assert "Traceback" in detail
-    assert "test_attempts.py" in detail
+    assert __file__ in detail
     assert "ValueError: message" in detail
 
 
@@ -93,6 +93,9 @@ class OwnError(BaseException):
 
 def own() -> None:
     raise OwnError("own")
+
+
+RAISERS = [stop_iteration, leave, interrupt, close, own]
 
 
 @pytest.mark.parametrize("raiser", RAISERS, ids=lambda f: f.__name__)

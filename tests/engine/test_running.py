@@ -6,16 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import pytest
+from tests.engine.process import running
 from tests.engine.replica import RARELY, events, scheduler, until
 
 from schedcore import Health, Scheduler
-
-HEAD = """
-import asyncio, os, signal, sys, threading, time
-from schedcore import Scheduler
-said = lambda *words: print(*words, flush=True)
-s = Scheduler("app", backend="ram", drain=20)
-"""
 
 
 def test_async_with_starts_and_stops() -> None:
@@ -49,10 +43,13 @@ def test_start_and_stop() -> None:
 def test_with_starts_and_stops() -> None:
     """A plain `with` is `start` and `stop`, also when the body fails."""
     s = scheduler()
-    with pytest.raises(KeyError), s as entered:
+    with s as entered:
         assert entered is s
         assert s.blocking.health().running
-        raise KeyError
+    assert not s.blocking.health().running
+    error = KeyError()
+    with pytest.raises(KeyError), s:
+        raise error
     assert not s.blocking.health().running
 
 

@@ -7,19 +7,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tests.engine.replica import RARELY, scheduler
+from tests.engine.replica import run_once
 
 from schedcore import RunContext
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
-
-
-def run_once(function: Callable[..., object], **trigger: Any) -> str:
-    """Run a function once in a scheduler with a loop of its own; how that ended."""
-    s = scheduler()
-    s.add_job("a", RARELY, function)
-    with s:
-        return s.blocking.trigger("a", wait=True, timeout=5, **trigger).outcome
 
 
 class Callables:

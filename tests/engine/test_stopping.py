@@ -61,7 +61,7 @@ async def test_who_stops_is_no_longer_among_the_living(replica: Replica) -> None
 
 @virtual
 async def test_a_coroutine_that_outlives_the_drain_is_cancelled_and_given_back(replica: Replica) -> None:
-    """Its clean-up is awaited; the trigger goes to another replica under its number, and nothing is counted."""
+    """Its clean-up is awaited; the trigger waits for others under its number, and nothing is counted."""
     seen = []
 
     async def job() -> None:

@@ -1,18 +1,11 @@
 """When the engine fires, and that it sleeps in between."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
-from tests.engine.replica import RARELY, Replica, virtual
+from tests.engine.replica import RARELY, Replica, second, virtual
 from tests.simulation.virtual import VirtualLoop, run_virtual
 
 from schedcore import Kind, Status
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def second(number: float) -> datetime:
-    return START + timedelta(seconds=number)
 
 
 @virtual

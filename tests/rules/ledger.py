@@ -42,8 +42,8 @@ class Ledger:
     """
 
     now: Micros
-    row: Row = Row("job")
-    app: Row = Row(APP_ROW)
+    row: Row = attrs.Factory(lambda: Row("job"))
+    app: Row = attrs.Factory(lambda: Row(APP_ROW))
     bus: dict[str, Trigger] = attrs.Factory(dict)
     spec: Spec | None = None
     walked: Micros = 0
@@ -80,6 +80,17 @@ class Ledger:
             draft = rule(attrs.evolve(self.row, held=frozenset(self.bus)), self.app)
         assert not self.row.data or dump(self.row.data) == before, "a rule changed the row that it read"
         return draft
+
+    def change_pauses(self, pauses: tuple[Pause, ...], *, of_app: bool) -> Draft | None:
+        """Change pauses and settle what they end, as a control call does; what is said is to be committed."""
+        self.pauses = [*(p for p in self.pauses if p not in self.app_pauses + self.state.pauses), *pauses]
+        self.pauses += self.state.pauses if of_app else self.app_pauses
+        if of_app:
+            self.app = Row(APP_ROW, self.app.version + 1, AppState(pauses))
+            return self.decide(lambda row, app: _rules.tick(row, app, self.now), read=False)
+        # a step is judged by the pauses that it brings
+        self.row = attrs.evolve(self.row, data=attrs.evolve(self.state, pauses=pauses))
+        return self.decide(lambda row, app: _rules.tick(row, app, self.now) or Draft(row), read=False)
 
     def live(self, spec: Spec, after: Micros) -> None:
         """Begin a stretch of the job's life under a definition."""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import attrs
-
 from schedcore import _definitions, _rules
 from schedcore._definitions import Declarer
 from schedcore._draft import Draft, Outcome
-from schedcore._state import SECOND, AppState, JobState, Options, Pause, Spec
-from schedcore.protocols import APP_ROW, Delivery, Micros, Row, Run, Status, Trigger
+from schedcore._state import SECOND, JobState, Options, Pause, Spec
+from schedcore.protocols import Delivery, Micros, Row, Run, Status, Trigger
 
 from .ledger import Ledger
 
@@ -50,6 +48,7 @@ class Story:
     def __init__(self, expression: str = "*/10 * * * *", *, at: str = "00:00", **given: Any) -> None:
         self.ledger = Ledger(micros(at))
         self.replicas = 0
+        self.lines: list[Run] = []
         self.first = self.declare(at, expression, **given)
 
     @property
@@ -63,6 +62,7 @@ class Story:
         draft = self.ledger.decide(rule, read=False)
         if draft is None:
             return []
+        self.lines = draft.runs
         self.ledger.commit(draft, edit=edit, delete=delete)
         told = [_line(run) for run in draft.runs] + [f"sent {_named(trigger)}" for trigger in draft.send]
         return told + [f"waits {_named(trigger)}" for trigger in draft.state.waiting if trigger not in waited]
@@ -116,17 +116,9 @@ class Story:
         return self.ledger.app_pauses if app else self.state.pauses
 
     def _pauses(self, at: str, pauses: tuple[Pause, ...], app: bool) -> list[str]:
-        ledger = self.ledger
-        ledger.pauses = list(pauses)
-        if app:
-            ledger.app = Row(APP_ROW, ledger.app.version + 1, AppState(pauses))
-            return self.tick(at)
-
-        def change(row: Row, app: Row) -> Draft:
-            changed = attrs.evolve(row, data=attrs.evolve(self.state, pauses=pauses))
-            return _rules.tick(changed, app, micros(at)) or Draft(changed)
-
-        return self._do(at, change)
+        self.ledger.now = micros(at)
+        draft = self.ledger.change_pauses(pauses, of_app=app)
+        return self._do(at, lambda *_: draft)
 
     def ask(self, at: str, key: str, *, back_to: str | None = None) -> list[str]:
         """Trigger by hand, or have a time run again; what it answers comes first."""

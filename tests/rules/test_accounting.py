@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from unittest.mock import patch
 
 import attrs
@@ -18,7 +19,7 @@ from hypothesis.stateful import (
 from schedcore import _definitions, _draft, _overlap, _rules
 from schedcore._definitions import Declarer
 from schedcore._draft import Draft, Outcome
-from schedcore._state import DAY, SECOND, AppState, Options, Spec
+from schedcore._state import DAY, SECOND, AppState, Options, Pause, Spec
 from schedcore.protocols import APP_ROW, Delivery, Micros, Row, Status
 
 from .ledger import Ledger, keys, walk
@@ -74,7 +75,10 @@ class Accounting(RuleBasedStateMachine):
         self.ledger = Ledger(0)
         self.latest: Micros = 0
         self.declarations = 0
-        self.limits = patch.multiple(_overlap, LIMIT=LIMIT), patch.multiple(_draft, RECENT_KEYS=RECENT_KEYS)
+        self.limits = (
+            patch.multiple(_overlap, LIMIT=LIMIT),
+            patch.multiple(_draft, LIMIT=LIMIT, RECENT_KEYS=RECENT_KEYS),
+        )
         for limit in self.limits:
             limit.start()
 
@@ -175,43 +179,23 @@ class Accounting(RuleBasedStateMachine):
     @precondition(declared)
     @rule(length=st.one_of(st.none(), jumps), of_app=st.booleans())
     def pause(self, length: Micros | None, of_app: bool) -> None:
-        ledger = self.ledger
-        until = None if length is None else ledger.now + length
-        held = [p for p in (ledger.app_pauses if of_app else ledger.state.pauses) if p.active(ledger.now)]
-        before = {(p.start, p.end) for p in held}
-        ledger.pauses = [p for p in ledger.pauses if (p.start, p.end) not in before]
-        pauses = _rules.pause(ledger.app_pauses if of_app else ledger.state.pauses, ledger.now, until, "")
-        ledger.pauses.append(pauses[-1])
-        self.change(pauses, of_app)
+        """Somebody pauses the job or all, until resumed or for a while."""
+        now = self.ledger.now
+        until = None if length is None else now + length
+        self.change(lambda pauses: _rules.pause(pauses, now, until, ""), of_app)
 
     @precondition(declared)
     @rule(of_app=st.booleans())
     def resume(self, of_app: bool) -> None:
+        """Somebody ends what is paused."""
+        self.change(lambda pauses: _rules.resume(pauses, self.ledger.now), of_app)
+
+    def change(self, change: Callable[[tuple[Pause, ...]], tuple[Pause, ...]], of_app: bool) -> None:
         ledger = self.ledger
-        pauses = ledger.app_pauses if of_app else ledger.state.pauses
-        resumed = _rules.resume(pauses, ledger.now)
-        ledger.pauses = [p for p in ledger.pauses if p not in pauses] + list(resumed)
-        self.change(resumed, of_app)
-
-    def change(self, pauses: tuple, of_app: bool) -> None:
-        """Change pauses and settle, as a control call does."""
-        ledger = self.ledger
-        if of_app:
-            ledger.app = Row(APP_ROW, ledger.app.version + 1, AppState(pauses))
-            self.tick_now(False)
-            return
-
-        def change(row: Row, app: Row) -> Draft:
-            state = ledger.state.copy()
-            state.pauses = pauses
-            changed = attrs.evolve(row, data=state)
-            return _rules.tick(changed, app, ledger.now) or Draft(changed)
-
-        draft = ledger.decide(change, read=False)
-        assert draft is not None
-        # what is paused is judged by the pauses that this step brings
-        ledger.row = attrs.evolve(ledger.row, data=attrs.evolve(ledger.state, pauses=pauses))
-        ledger.commit(draft)
+        pauses = change(ledger.app_pauses if of_app else ledger.state.pauses)
+        draft = ledger.change_pauses(pauses, of_app=of_app)
+        if draft is not None:
+            ledger.commit(draft)
 
     @precondition(declared)
     @rule()
@@ -263,7 +247,7 @@ class Accounting(RuleBasedStateMachine):
         if not self.declared():
             return
         state = self.ledger.state
-        assert len(state.outstanding) <= LIMIT + 1
+        assert len(state.outstanding) <= LIMIT
         assert len(state.waiting) <= LIMIT
         pending = {*state.outstanding, *keys(state.waiting)}
         assert {key for key in pending if not key.isdecimal()} <= {r.key for r in state.recent}

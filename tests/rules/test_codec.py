@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -278,10 +279,8 @@ def test_damaged_bytes_raise_nothing_else(value: object, data: st.DataObject) ->
     start = data.draw(st.integers(0, len(good)))
     end = data.draw(st.integers(start, min(len(good), start + 5)))
     new = data.draw(st.binary(max_size=2) | st.sampled_from([b"null", b"[]", b"{}", b"1e3", b'""', b"true"]))
-    try:
+    with suppress(CodecError):
         dump(load(good[:start] + new + good[end:]))
-    except CodecError:
-        pass
 
 
 @pytest.mark.parametrize(

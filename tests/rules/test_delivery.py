@@ -57,7 +57,7 @@ def test_the_last_success_never_falls() -> None:
 
 
 def test_an_end_that_the_row_does_not_know_is_not_counted() -> None:
-    """After a loss of data a run may end of which the row knows nothing: its line is left, the sums stay right."""
+    """After a loss of data a run may end of which the row knows nothing: it leaves its line, uncounted."""
     state = JobState(make_spec("*/10 * * * *"), 0, 0, "r", 0)
     draft = Draft(Row("job", 1, state))
     draft.finish(Delivery(Trigger("job", "7", 7), 1, 1), Outcome(Status.SUCCEEDED, "", 1, 2), "r")

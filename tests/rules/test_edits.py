@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from schedcore import _definitions, _rules
+from schedcore import _definitions
 from schedcore._definitions import Declarer
 from schedcore._draft import HeldUnknownError
 from schedcore._state import JobState, Recent
@@ -45,7 +45,9 @@ def test_an_equal_definition_is_signed() -> None:
     assert draft is not None
     assert draft.state == attrs.evolve(row.data, declared_by="c", declared_at=6)  # type: ignore[type-var]
     assert not draft.runs
-    assert _definitions.declare(Row("job", 2, draft.state), APP, SPEC, by, {"b", "c"}, micros("05:00")) is None
+    assert (
+        _definitions.declare(Row("job", 2, draft.state), APP, SPEC, by, {"b", "c"}, micros("05:00")) is None
+    )
 
 
 def test_an_edit_loses_no_time_between_the_two() -> None:
@@ -62,7 +64,8 @@ def test_an_edit_settles_by_scheduled_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"tz": "Europe/Berlin"}, {"jitter": 1}, {"retries": 3}, {"until": "5d 00:00"}, {"enabled": False}]
+    "changed",
+    [{"tz": "Europe/Berlin"}, {"jitter": 1}, {"retries": 3}, {"until": "5d 00:00"}, {"enabled": False}],
 )
 def test_each_change_is_an_edit(changed: dict[str, object]) -> None:
     """Whatever of a definition changes: the past is settled by the old one."""
@@ -125,6 +128,13 @@ def test_a_one_off_in_the_past(given: dict[str, str], told: list[str]) -> None:
     assert Story("2025-01-01T00:30:00Z", at="01:00", **given).first == told
 
 
+def test_a_one_off_declared_at_its_very_time() -> None:
+    """A life begins after the instant of the declaration: a one-off at that instant is past."""
+    story = Story("2025-01-01T00:30:00Z", at="00:30")
+    assert story.first == ["missed 00:30"]
+    assert story.tick("00:30") == []
+
+
 def test_a_one_off_is_due_once() -> None:
     """A one-off to come is sent when it is due; nothing follows it, an edit of its options included."""
     story = Story("2025-01-01T00:30:00Z")
@@ -156,7 +166,6 @@ def test_what_a_later_release_wrote_is_not_declared_over(row: Row) -> None:
     """A job whose row, or whose app's row, is of a later format is an unknown job: it is left as it is."""
     app = APP if isinstance(row.data, Unknown) else Row(APP_ROW, 1, Unknown(b'{"format":2}'))
     assert _definitions.declare(row, app, OTHER, Declarer("c", 6), (), 9) is None
-    assert _rules.tick(row, app, micros("5d 00:00")) if False else True
 
 
 def test_retiring_waits_for_who_holds_a_run() -> None:
@@ -221,7 +230,9 @@ def test_declared_again_it_is_no_orphan() -> None:
 
 def test_the_highest_mark_wins_after_a_loss() -> None:
     """What is remembered is put back if it knows more than the row, or if there is none."""
-    remembered = JobState(SPEC, 0, 50, "b", 5, counters={"succeeded": 3}, recent=(Recent("manual:a", 1, "sent"),))
+    remembered = JobState(
+        SPEC, 0, 50, "b", 5, counters={"succeeded": 3}, recent=(Recent("manual:a", 1, "sent"),)
+    )
     for row in (Row("job"), Row("job", 7, attrs.evolve(remembered, mark=40, counters={}))):
         draft = _definitions.restore(row, remembered)
         assert draft is not None

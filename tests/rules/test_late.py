@@ -88,7 +88,7 @@ def test_a_run_learns_how_many_were_missed() -> None:
 
 
 def test_late_ones_run_one_behind_the_other() -> None:
-    """Under "all" a late time begins when the one before it has ended, though overlapping ones are skipped."""
+    """Under "all" a late time begins when the one before it has ended, though overlaps are skipped."""
     story = Story(catch_up="all", overlap="skip")
     assert story.tick("00:35") == ["sent late 00:10", "waits late 00:20", "waits late 00:30"]
     assert story.finish("00:36", "00:10") == ["succeeded 00:10", "sent late 00:20"]
@@ -104,7 +104,9 @@ def test_no_more_is_lined_up_than_may_wait(overlap: str) -> None:
     story = Story("@every 1s", catch_up="all", max_catch_up=900, overlap=overlap, grace=0)
     story.tick("00:20:00.5")
     told = story.tick("00:40:00.5")
-    assert told[0] == ("missed 00:20:01 to 00:38:19, 1099" if overlap == "skip" else "missed 00:20:01 to 00:38:20, 1100")
+    assert told[0] == (
+        "missed 00:20:01 to 00:38:19, 1099" if overlap == "skip" else "missed 00:20:01 to 00:38:20, 1100"
+    )
     assert len(story.state.waiting) + len(story.state.outstanding) == 1000 + (overlap == "skip")
 
 
@@ -159,7 +161,7 @@ def test_a_clock_that_is_put_back_repeats_nothing() -> None:
 
 
 def test_a_schedule_that_cannot_be_read_here_is_left_alone() -> None:
-    """A later release may know words that this one does not: nothing is decided, and another may be declared."""
+    """A later release may know words that this one does not: nothing is decided, and nobody wakes for it."""
     story = Story()
     story.state.spec = type(story.state.spec)("@fortnightly")
     assert story.tick("5d 00:00") == []

@@ -63,7 +63,9 @@ def test_there_is_a_bound(overlap: str) -> None:
     story = Story("@every 1s", overlap=overlap, grace=86_400)
     told = story.tick("00:20:00")
     assert len(story.state.outstanding if overlap == "allow" else story.state.waiting) == LIMIT
-    assert told[0] == ("skipped 00:16:41 to 00:20, 200" if overlap == "allow" else "skipped 00:16:42 to 00:20, 199")
+    assert told[0] == (
+        "skipped 00:16:41 to 00:20, 200" if overlap == "allow" else "skipped 00:16:42 to 00:20, 199"
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,17 @@ def test_the_next_in_line_follows_what_vanished() -> None:
     story.ticks("00:10", "00:20")
     story.lose("00:10")
     assert story.tick("00:30") == ["lost 00:10", "sent 00:20", "waits 00:30"]
+
+
+def test_what_waits_respects_the_bound() -> None:
+    """What waited under another policy is sent under "allow" as runs end, and never beyond the bound."""
+    story = Story("@every 1s", overlap="queue_all", grace=86_400)
+    story.tick("00:00:10")
+    story.declare("00:00:10", "@every 1s", overlap="allow", grace=86_400)
+    story.tick("00:20:00")
+    assert (len(story.state.outstanding), len(story.state.waiting)) == (LIMIT, 9)
+    assert story.finish("00:20", "00:00:01") == ["succeeded 00:00:01", "sent 00:00:02"]
+    assert (len(story.state.outstanding), len(story.state.waiting)) == (LIMIT, 8)
 
 
 def test_a_trigger_that_is_held_is_not_lost() -> None:

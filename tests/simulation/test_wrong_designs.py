@@ -45,7 +45,7 @@ class LockPlusMark(LockDecides):
     def _check(self, step: Step, replica: str, now: int) -> Checked:
         row, new = self.row(step.job).data, step.data
         rises = not (isinstance(row, JobState) and isinstance(new, JobState) and new.mark <= row.mark)
-        if not step.send or rises or step.id in self._committed:
+        if not step.send or rises or self.committed(step.id):
             return super()._check(step, replica, now)
         return Recorder._check(self, step, replica, now)
 
@@ -53,7 +53,7 @@ class LockPlusMark(LockDecides):
 class RestartingVersion(Recorder):
     """Versions and tokens count from one, and begin again when the store has lost its data."""
 
-    def next_version(self) -> int:
+    def next_version(self, now: int) -> int:
         self.newest += 1
         return self.newest
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sched_ram._memory import LEASE, Memory
+from sched_ram._neighbours import others_run
 from schedcore.errors import ConfigurationError
 from schedcore.protocols import (
     Answer,
@@ -25,6 +27,8 @@ from schedcore.protocols import (
     TriggerBus,
     Verdict,
 )
+
+log = logging.getLogger("schedcore")
 
 LOCK: Micros = 2_000_000
 NOTICE = (
@@ -230,10 +234,17 @@ class RamBackend:
 
     def __repr__(self) -> str:
         """Tell the app and how much it holds."""
-        return f"<RamBackend {self.app}: {len(self.memory.rows)} rows>"
+        return f"<RamBackend {self.app}: {len(self.memory.rows) - 1} jobs>"
 
     async def open(self, replica: str) -> None:
-        """Become `replica`."""
+        """Become `replica`; warn if another process runs the same app."""
+        if others_run(self.app):
+            log.warning(
+                "another process runs the app %s on RAM too: each of them fires every scheduled time; "
+                "run one process, or install schedcore[redis]",
+                self.app,
+                extra={"event": "ram.several_processes"},
+            )
         self.bus.replica = replica
 
     async def close(self) -> None:

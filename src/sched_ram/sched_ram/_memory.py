@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from uuid import uuid4
 
 import attrs
 
 from sched_ram._history import History
-from schedcore.protocols import Answer, Delivery, Micros, Replica, Row, Step, Trigger, Verdict
+from schedcore.protocols import APP_ROW, Answer, Delivery, Micros, Replica, Row, Step, Trigger, Verdict
 
 LEASE: Micros = 10_000_000
 LONGEST_GAP: Micros = 4_500_000
@@ -36,6 +36,7 @@ class Item:
     since: Micros = 0
     note: str = ""
     cancel: bool = False
+    gone: bool = False
 
     def delivery(self) -> Delivery:
         """Make the delivery as its owner has it."""
@@ -55,7 +56,7 @@ class Memory:
         """Lose everything, as a flush would; who waits for triggers goes on waiting."""
         self.epoch = uuid4().hex
         self.newest = 0
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, Row] = {APP_ROW: Row(APP_ROW)}
         self.items: dict[str, dict[str, Item]] = {}
         self.waiting: deque[Item] = deque()
         self.parked: dict[str, list[Item]] = {}
@@ -63,32 +64,36 @@ class Memory:
         self.replicas: dict[str, tuple[Replica, Micros]] = {}
         self.last_beat: Micros | None = None
         self.no_take_over_until: Micros = 0
-        self._committed: OrderedDict[str, int] = OrderedDict()
+        self._committed: set[str] = set()
+        self._committed_before: set[str] = set()
 
-    def next_version(self) -> int:
+    def next_version(self, now: Micros) -> int:
         """Give out a number greater than any before it, also before a restart."""
-        self.newest = max(self.newest + 1, self.clock())
+        self.newest = now if now > self.newest else self.newest + 1
         return self.newest
 
     def row(self, job: str, *, held: bool = False) -> Row:
         """Read a row as it is."""
-        row = self.rows.get(job) or Row(job)
-        return attrs.evolve(row, held=frozenset(self.items.get(job, ()))) if held else row
+        row = self.rows.get(job)
+        if not held and row is not None:
+            return row
+        version, data = (row.version, row.data) if row is not None else (0, None)
+        return Row(job, version, data, frozenset(self.items.get(job, ())) if held else None)
 
     def committed(self, step_id: str) -> bool:
         """Tell whether a step was committed lately: repeated, it is answered whoever has the lock."""
-        return step_id in self._committed
+        return step_id in self._committed or step_id in self._committed_before
 
     def commit(self, step: Step, replica: str) -> Answer:
         """Do all of a step, or nothing of it."""
         now = self.clock()
         verdict, refused = self._check(step, replica, now)
-        if verdict is Verdict.DONE and step.id not in self._committed:
+        if verdict is Verdict.DONE and not self.committed(step.id):
             self._apply(step, now)
         return Answer(verdict, tuple([self.row(job) for job, _ in step.expects]), now, refused)
 
     def _check(self, step: Step, replica: str, now: Micros) -> tuple[Verdict, tuple[Delivery, ...]]:
-        if step.id in self._committed:
+        if self.committed(step.id):
             return Verdict.DONE, ()
         rows = self.rows
         for job, version in step.expects:
@@ -104,7 +109,7 @@ class Memory:
         return Verdict.DONE, ()
 
     def _apply(self, step: Step, now: Micros) -> None:
-        version = self.next_version()
+        version = self.next_version(now)
         if step.data is None:
             self.rows.pop(step.job, None)
         else:
@@ -115,9 +120,9 @@ class Memory:
             self._append(trigger)
         if step.runs:
             self.history.append(step.runs, step.keep, now)
-        self._committed[step.id] = version
-        if len(self._committed) > STEPS_REMEMBERED:
-            self._committed.popitem(last=False)
+        self._committed.add(step.id)
+        if len(self._committed) >= STEPS_REMEMBERED:
+            self._committed, self._committed_before = set(), self._committed
 
     def _append(self, trigger: Trigger) -> None:
         item = Item(trigger)
@@ -139,7 +144,9 @@ class Memory:
         """Let go of a finished trigger."""
         items = self.items.get(trigger.job)
         if items is not None:
-            items.pop(trigger.key, None)
+            item = items.pop(trigger.key, None)
+            if item is not None:
+                item.gone = True
             if not items:
                 del self.items[trigger.job]
 
@@ -158,7 +165,7 @@ class Memory:
             item = self.waiting.popleft()
             if item.trigger.job not in jobs:
                 self.parked.setdefault(item.trigger.job, []).append(item)
-            elif not item.replica and self.items.get(item.trigger.job, {}).get(item.trigger.key) is item:
+            elif not item.replica and not item.gone:
                 taken.append(self.give(item, replica))
         return taken
 
@@ -175,8 +182,9 @@ class Memory:
 
     def give(self, item: Item, replica: str) -> Delivery:
         """Make `replica` the owner, with a new token and a lease."""
-        item.replica, item.token, item.since = replica, self.next_version(), self.clock()
-        item.deadline = item.since + LEASE
+        now = self.clock()
+        item.replica, item.token, item.since = replica, self.next_version(now), now
+        item.deadline = now + LEASE
         item.cancel = False
         return item.delivery()
 

@@ -1,0 +1,20 @@
+"""Run the benchmarks: all of them, or those named (`python -m benchmarks engine schedules`)."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import engine, schedules
+
+ALL = {"schedules": schedules.main, "engine": engine.main}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    for name in sys.argv[1:] or ALL:
+        print(f"== {name}")
+        ALL[name]()
+
+
+if __name__ == "__main__":
+    main()
