@@ -139,7 +139,9 @@ def test_a_wheel_describes_itself(built: Path, name: str) -> None:
     described = metadata(built, name)
     assert described["Requires-Python"] == ">=3.11"
     assert described["License-Expression"] == "MIT"
-    assert described.get_payload().strip() == (OURS[name] / "README.md").read_text().strip()
+    body = described.get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert body.decode().strip() == (OURS[name] / "README.md").read_text().strip()
 
 
 @pytest.mark.parametrize("name", OURS)
