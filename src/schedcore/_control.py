@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import attrs
 
@@ -52,10 +52,10 @@ class Control:
         self._store = backend.store
         self._backend = backend
         self._link = OneTry()
-        self._replica = f"{replica}+{uuid4().hex[:8]}"
+        self._replica = f"{replica}+{os.urandom(4).hex()}"
 
     def _committer(self) -> Committer:
-        return Committer(self._backend, self._link, f"{self._replica}{uuid4().hex[:8]}")
+        return Committer(self._backend, self._link, f"{self._replica}{os.urandom(4).hex()}")
 
     async def trigger(
         self,
@@ -68,7 +68,7 @@ class Control:
     ) -> Triggered:
         """Send a trigger, unless one with this key was sent before."""
         text = _payload(payload)
-        key = uuid4().hex if key is None else key
+        key = os.urandom(16).hex() if key is None else key
         if not key or len(key) > 200:
             raise ConfigurationError("a key must have 1 to 200 characters")
         committer, now = self._committer(), await self._link.call(self._store.now)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from hashlib import blake2b
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -223,6 +222,8 @@ def _hashed(field: Field, term: str, key: str) -> str:
     step = int(parts[3]) if parts[3] else high - low + 1
     if step == 0:
         raise _FieldError("a step of 0", "write a step of 1 or more")
+    from hashlib import blake2b
+
     digest = blake2b(f"{field.name}\0{key}".encode(errors="surrogatepass"), digest_size=8).digest()
     start = low + int.from_bytes(digest, "big") % min(step, high - low + 1)
     return ",".join(str(value % 7 if field is _WEEKDAY else value) for value in range(start, high + 1, step))

@@ -10,7 +10,6 @@ import random
 import socket
 from collections.abc import Coroutine
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from schedcore._clock import SystemClock
 from schedcore._control import Control, OneTry
@@ -28,7 +27,7 @@ T = TypeVar("T")
 def replica_id() -> str:
     """Name this start of this process: host, process id, random."""
     host = "".join(c if c.isalnum() or c in ".-" else "-" for c in socket.gethostname())[:60]
-    return f"{host or 'host'}-{os.getpid()}-{uuid4().hex[:8]}"
+    return f"{host or 'host'}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 class Service:

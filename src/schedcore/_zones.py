@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
 
 from schedcore.errors import ScheduleError
 
@@ -173,7 +172,11 @@ def zone_of(name: str) -> Zone:
 
 @cache
 def _load(name: str) -> Zone:
-    return _Utc(name, UTC) if name == "UTC" else Zone(name, ZoneInfo(name))
+    if name == "UTC":
+        return _Utc(name, UTC)
+    from zoneinfo import ZoneInfo  # 15 ms, and many an app has no zone but UTC
+
+    return Zone(name, ZoneInfo(name))
 
 
 @cache
@@ -190,6 +193,8 @@ def _names() -> frozenset[str]:
 
 @cache
 def _installed() -> frozenset[str]:
+    from zoneinfo import available_timezones
+
     return frozenset(available_timezones())
 
 
