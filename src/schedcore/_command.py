@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import pwd
 import signal
 import sys
 import tempfile
@@ -15,9 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, field
 
-from schedcore.errors import ConfigurationError, SchedcoreError
+from schedcore._accounts import Account
+from schedcore.errors import SchedcoreError
 
 if TYPE_CHECKING:
     from schedcore._crontab import CrontabLine
@@ -40,46 +40,6 @@ class CommandFailedError(SchedcoreError):
         super().__init__(_told(outcome, output))
         self.outcome = outcome
         self.output = output
-
-
-@frozen
-class Account:
-    """Who a command runs as; `groups` is `None` where it is who this process is already."""
-
-    name: str
-    uid: int
-    gid: int
-    home: str
-    groups: tuple[int, ...] | None = None
-
-    @classmethod
-    def of(cls, name: str) -> Account:
-        """Look a user up.
-
-        Raises:
-            ConfigurationError: there is no such user, or this process may not become that one.
-        """
-        own = os.geteuid()
-        try:
-            entry = pwd.getpwnam(name)
-        except (KeyError, ValueError):
-            if name == current_user():  # a container's user, whom no passwd file knows
-                return cls(name, own, os.getegid(), os.environ.get("HOME", "/"))
-            raise ConfigurationError(f"there is no user {name!r} on this machine") from None
-        if entry.pw_uid == own:
-            return cls(name, own, os.getegid(), entry.pw_dir)
-        if own != 0:
-            raise ConfigurationError(f"only root can run as others, and this process is {current_user()!r}")
-        groups = os.getgrouplist(name, entry.pw_gid)
-        return cls(name, entry.pw_uid, entry.pw_gid, entry.pw_dir, tuple(groups))
-
-
-def current_user() -> str:
-    """Return the name of this process's user; where it has none, its number."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def kill_running(signum: int = signal.SIGKILL) -> int:

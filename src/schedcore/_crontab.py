@@ -112,7 +112,7 @@ def load_crontab(
     Raises:
         ConfigurationError: the file cannot be read, or is none.
     """
-    from schedcore._command import Account, current_user
+    from schedcore._accounts import Account, current_user
 
     system = is_system_crontab(path) if system is None else system
     return parse_crontab(

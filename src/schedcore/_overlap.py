@@ -15,24 +15,37 @@ STAY = (Kind.LATE, Kind.BACKFILL)
 def admit(draft: Draft, lower: Micros, upper: Micros, kind: Kind = Kind.SCHEDULED, missed: int = 0) -> None:
     """Send, queue or skip the times in (lower, upper], as the overlap policy says."""
     state = draft.state
-    spec, schedule, overlap = state.spec, state.spec.schedule, state.spec.options.overlap
-    at = next_after(spec, lower)
-    if state.outstanding and _room(state) <= 0:
+    at = _send(draft, lower, upper, kind, missed)
+    if at is not None and len(state.outstanding) > len(draft.send):
         draft.drop_lost()
-    while at is not None and at <= upper and _room(state) > 0:
-        draft.dispatch(draft.trigger(at, kind, missed))
-        lower, at = at, next_after(spec, at)
-    if at is None or at > upper:
+        at = _send(draft, at - 1, upper, kind, missed)
+    if at is None:
         return
-    if overlap == "queue_one":
-        newest = schedule.last_before_us(upper + 1) or at
-        draft.stretch(Status.SKIPPED, lower, newest - 1, REPLACED)
+    spec = state.spec
+    if spec.options.overlap == "queue_one":
+        newest = spec.schedule.last_before_us(upper + 1) or at
+        draft.stretch(Status.SKIPPED, at - 1, newest - 1, REPLACED)
         _enqueue(draft, draft.trigger(newest, kind, missed))
         return
-    while overlap == "queue_all" and at is not None and at <= upper and len(state.waiting) < LIMIT:
-        state.waiting += (draft.trigger(at, kind, missed),)
-        lower, at = at, next_after(spec, at)
-    draft.stretch(Status.SKIPPED, lower, upper, OVERLAP)
+    first: Micros | None = at
+    while spec.options.overlap == "queue_all" and len(state.waiting) < LIMIT:
+        if first is None or first > upper:
+            return
+        state.waiting += (draft.trigger(first, kind, missed),)
+        at, first = first + 1, next_after(spec, first)
+    draft.stretch(Status.SKIPPED, at - 1, upper, OVERLAP)
+
+
+def _send(draft: Draft, lower: Micros, upper: Micros, kind: Kind, missed: int) -> Micros | None:
+    """Send the times in (lower, upper] while there is room; the first that is not sent."""
+    state = draft.state
+    at = next_after(state.spec, lower)
+    while at is not None and at <= upper:
+        if _room(state) <= 0:
+            return at
+        draft.dispatch(draft.trigger(at, kind, missed))
+        at = next_after(state.spec, at)
+    return None
 
 
 def line_up(draft: Draft, times: list[Micros], missed: int) -> None:

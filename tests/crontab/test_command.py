@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from schedcore import _command
-from schedcore._command import TAIL, Account, CommandFailedError, CommandJob, current_user, kill_running
+from schedcore._accounts import Account, current_user
+from schedcore._command import TAIL, CommandFailedError, CommandJob, kill_running
 from schedcore._crontab import parse_crontab
 from schedcore.context import RunContext
 from schedcore.errors import ConfigurationError, SchedcoreError

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schedcore import _crontab
-from schedcore._command import Account, current_user
+from schedcore._accounts import Account, current_user
 from schedcore._crontab import CrontabLine, is_system_crontab, load_crontab, parse_crontab, stable_name
 from schedcore.errors import ConfigurationError, CrontabError, ScheduleError
 from schedcore.schedules import parse_schedule

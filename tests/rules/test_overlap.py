@@ -85,6 +85,15 @@ def test_what_vanished_blocks_nothing(overlap: str, told: list[str]) -> None:
     assert story.tick("00:20") == told
 
 
+def test_what_vanished_takes_no_room() -> None:
+    """Under "allow", too, it is found out what has vanished before a time is skipped for want of room."""
+    story = Story("@every 1s", overlap="allow", grace=86_400)
+    story.tick("00:00:01")
+    story.lose("00:00:01")
+    assert story.tick("00:16:41")[0] == "lost 00:00:01"
+    assert len(story.state.outstanding) == LIMIT
+
+
 def test_the_next_in_line_follows_what_vanished() -> None:
     """What waited for a lost one is sent, and the newcomer lines up behind it."""
     story = Story(overlap="queue_all")
