@@ -96,7 +96,7 @@ class Control:
             (row,) = await self._link.call(lambda: self._store.rows([job]))
             recent = _recent(row, key)
             if recent is None:
-                raise UnknownJobError(job, ())
+                raise UnknownJobError(job, [row.job for row in await self._all_rows()])  # retired meanwhile
             if recent.outcome not in PENDING:
                 return Triggered(job, key, recent.outcome, recent.detail)
             await asyncio.sleep(pause)

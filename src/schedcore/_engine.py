@@ -83,7 +83,6 @@ class Engine:
         self._plain_facts = dict(facts or {})
         self.housekeeper = Housekeeper(backend, jobs, self.link, self.committer, self.pulse, self.reporter)
         self._feeding: list[asyncio.Task[None]] = []
-        self.runner.plain_jobs = sum(not job.is_coroutine for job in jobs.values())
 
     async def run(self, launcher: Launcher) -> None:
         """Connect and work until cancelled; whatever fails inside is said, and begun again."""
@@ -118,6 +117,7 @@ class Engine:
         await self.link.call(lambda: self.backend.open(self.replica))
         await self.link.call(self.pulse.beat)
         self.started_at = self.started_at or self.clock.now()
+        self.runner.plain_jobs = sum(not job.is_coroutine for job in self.jobs.values())
         await self.committer.read(())
         await self.declare(self.jobs)
         if len(self.jobs) >= MANY_JOBS:

@@ -27,13 +27,13 @@ def admit(draft: Draft, lower: Micros, upper: Micros, kind: Kind = Kind.SCHEDULE
         draft.stretch(Status.SKIPPED, at - 1, newest - 1, REPLACED)
         _enqueue(draft, draft.trigger(newest, kind, missed))
         return
-    first: Micros | None = at
-    while spec.options.overlap == "queue_all" and len(state.waiting) < LIMIT:
-        if first is None or first > upper:
-            return
-        state.waiting += (draft.trigger(first, kind, missed),)
-        at, first = first + 1, next_after(spec, first)
-    draft.stretch(Status.SKIPPED, at - 1, upper, OVERLAP)
+    lower, following = at - 1, next_after(spec, at - 1)
+    while spec.options.overlap == "queue_all" and following is not None and following <= upper:
+        if len(state.waiting) >= LIMIT:
+            break
+        state.waiting += (draft.trigger(following, kind, missed),)
+        lower, following = following, next_after(spec, following)
+    draft.stretch(Status.SKIPPED, lower, upper, OVERLAP)
 
 
 def _send(draft: Draft, lower: Micros, upper: Micros, kind: Kind, missed: int) -> Micros | None:

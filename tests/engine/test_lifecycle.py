@@ -6,12 +6,15 @@ import logging
 import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 
 import pytest
 from tests.engine.replica import RARELY, scheduler, until
 
 from sched_ram import Memory, RamBackend
 from schedcore import LifecycleError, Scheduler
+from schedcore._loop_thread import LoopThread
 
 
 def test_a_second_start_is_refused() -> None:
@@ -229,14 +232,61 @@ def test_a_stop_while_another_thread_asks() -> None:
 
     def ask() -> None:
         while not ended.wait(0.002):
-            s.blocking.jobs()
+            with suppress(LifecycleError):
+                s.blocking.jobs()
 
     threads = [threading.Thread(target=ask, daemon=True) for _ in range(2)]
-    with s:
-        for thread in threads:
-            thread.start()
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        with s:
+            pass
     ended.set()
     for thread in threads:
         thread.join(5)
         assert not thread.is_alive(), "a question hangs"
     s.stop()
+
+
+def test_whoever_waits_for_an_outcome_hears_of_the_stop() -> None:
+    """A question that is under way when its scheduler stops ends with an error that says so."""
+    s = scheduler(drain=0)
+    began, heard = threading.Event(), []
+
+    async def job() -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    def ask() -> None:
+        with pytest.raises(LifecycleError, match="was stopped while it was asked") as caught:
+            s.blocking.trigger("a", wait=True)
+        heard.append(caught.value)
+
+    s.add_job("a", RARELY, job)
+    asking = threading.Thread(target=ask)
+    with s:
+        asking.start()
+        assert began.wait(5)
+    asking.join(5)
+    assert heard
+
+
+def test_no_question_hangs_however_closely_the_stop_follows() -> None:
+    """Each of many questions to a thread that is being stopped is answered or refused."""
+    for _ in range(30):
+        thread = LoopThread("schedcore-test")
+        answers: list[Future[str]] = []
+
+        def ask(thread: LoopThread = thread, answers: list[Future[str]] = answers) -> None:
+            with suppress(LifecycleError):
+                while True:
+                    answers.append(thread.submit(asyncio.sleep(0, "answer")))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(lambda answers=answers: bool(answers))
+        thread.stop()
+        asking.join(5)
+        for answer in answers:
+            with suppress(LifecycleError):
+                assert answer.result(5) == "answer"

@@ -2,10 +2,12 @@
 
 import pytest
 
-from schedcore._draft import RECENT_KEYS
-from schedcore.protocols import Status
+from schedcore import _rules
+from schedcore._draft import LIMIT, RECENT_KEYS
+from schedcore._state import JobState
+from schedcore.protocols import Kind, Row, Status, Trigger
 
-from .story import Story, micros
+from .story import Story, make_spec, micros
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,19 @@ def test_backfills_wait_behind_each_other() -> None:
     assert story.ask("00:22", "y", back_to="00:02") == ["waiting", "waits backfill:y"]
     assert story.tick("00:30") == ["skipped 00:20", "waits 00:30"]
     assert story.finish("00:31", "00:10") == ["succeeded 00:10", "sent backfill:x"]
+
+
+@pytest.mark.parametrize("overlap", ["queue_one", "queue_all"])
+def test_no_more_than_the_bound_wait(overlap: str) -> None:
+    """When 1,000 wait already, one more that is asked for by hand is skipped."""
+    waiting = tuple(Trigger("job", f"backfill:{at}", at, Kind.BACKFILL) for at in range(LIMIT))
+    spec = make_spec("@every 1s", overlap=overlap)
+    row = Row("job", 1, JobState(spec, 0, 0, "r", 0, ("x",), waiting), frozenset({"x"}))
+    outcome, draft = _rules.ask(row, "late", None, 5, 5)
+    assert outcome == "skipped"
+    assert draft is not None
+    assert draft.state.waiting == waiting
+    assert [run.key for run in draft.runs] == ["backfill:late"]
 
 
 def test_a_newer_one_takes_the_place_of_one_by_hand() -> None:
