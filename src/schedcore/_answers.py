@@ -6,8 +6,6 @@ from datetime import datetime
 
 import attrs
 
-from schedcore import _rules
-from schedcore._draft import BY_HAND
 from schedcore._state import AppState, JobState
 from schedcore._units import to_datetime
 from schedcore.values import Kind, Micros, Row, Run, Status
@@ -101,6 +99,8 @@ class Health:
 
 
 def job_info(row: Row, app: Row, now: Micros) -> JobInfo:
+    from schedcore import _rules
+
     state = row.data
     assert isinstance(state, JobState)
     pauses = [*state.pauses, *(app.data.pauses if isinstance(app.data, AppState) else ())]
@@ -133,6 +133,6 @@ def run_info(run: Run) -> RunInfo:
 
     values = attrs.asdict(run, recurse=False)
     values |= {name: when(values[name]) for name in ("scheduled_at", "last_at", "started_at", "ended_at")}
-    if run.kind in BY_HAND:
+    if run.kind in (Kind.MANUAL, Kind.BACKFILL):
         values["key"] = run.key.partition(":")[2]
     return RunInfo(**values)

@@ -195,7 +195,11 @@ class Control:
 
 
 def _app_step(step_id: str, app: Row, change: Change) -> Step:
-    state = app.data if isinstance(app.data, AppState) else AppState()
+    state = AppState() if app.data is None else app.data
+    if not isinstance(state, AppState):
+        raise ConfigurationError(
+            "a later release of schedcore wrote this app's pauses: change them with that one"
+        )
     data = AppState(change(state.pauses), state.extra)
     return Step(step_id, APP_ROW, ((APP_ROW, app.version),), data)
 

@@ -25,7 +25,7 @@ from schedcore._reporter import Reporter
 from schedcore._runner import Runner, verdict
 from schedcore._state import SECOND, JobState
 from schedcore._ticker import Ticker
-from schedcore.protocols import Backend, Delivery, Micros, Row, Step
+from schedcore.protocols import Backend, Delivery, Micros, Row, Step, Verdict
 
 log = logging.getLogger("schedcore")
 
@@ -33,6 +33,7 @@ MERGE: Micros = 6 * SECOND
 """For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
 
 LONGEST_RESTART = 30.0
+A_MOMENT = 0.005
 
 MANY_JOBS = 10_000
 """From here on the garbage collector is told to leave alone what exists once all jobs are declared."""
@@ -117,7 +118,7 @@ class Engine:
         await self.link.call(lambda: self.backend.open(self.replica))
         await self.link.call(self.pulse.beat)
         self.started_at = self.started_at or self.clock.now()
-        self.runner.plain_jobs = sum(not job.is_coroutine for job in self.jobs.values())
+        self.runner.plain_jobs = sum(not job.is_coroutine for job in list(self.jobs.values()))
         await self.committer.read(())
         await self.declare(self.jobs)
         if len(self.jobs) >= MANY_JOBS:
@@ -174,7 +175,12 @@ class Engine:
     async def declare(self, jobs: Iterable[str]) -> None:
         """Declare these jobs, and tick them by whatever definition holds."""
         names = list(jobs)
-        await self.committer.apply(names, self._declaration)
+        early = names
+        while early:
+            answers = await self.committer.apply(early, self._declaration)
+            early = [job for job, answer in answers.items() if answer.verdict is Verdict.EARLY]
+            if early:
+                await asyncio.sleep(A_MOMENT)
         self.ticker.schedule(names)
 
     def _declaration(self, row: Row, app: Row) -> Draft | Step | None:

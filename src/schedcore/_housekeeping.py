@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from schedcore import _definitions, _rules
 from schedcore._commit import Committer
@@ -49,28 +49,29 @@ class Housekeeper:
         if now - self._looked < EVERY:
             return
         self._looked = now
-        decided, after, rows = now, "", [Row("")]
+        states: list[JobState] = []
+        after, rows = "", [Row("")]
         while rows:
             rows = await self._page(after)
             for row in rows:
                 after = row.job
                 if isinstance(row.data, JobState):
-                    decided = min(decided, row.data.mark)
+                    states.append(row.data)
                     if row.job not in self._jobs and row.data.declared_by not in self._pulse.alive:
                         await self._consider_orphan(row, row.data.orphaned_at, now)
-        await self._forget_pauses(decided)
+        await self._forget_pauses(states, now)
 
     async def _page(self, after: str) -> list[Row]:
         return list(await self._link.call(lambda: self._backend.store.rows(after=after, limit=PAGE)))
 
-    async def _forget_pauses(self, decided: Micros) -> None:
+    async def _forget_pauses(self, states: Collection[JobState], now: Micros) -> None:
         """The app's row keeps a pause until no undecided time of any job can fall in it."""
 
         def rule(app: Row, _: Row) -> Step | None:
             state = app.data
             if not isinstance(state, AppState):
                 return None
-            kept = tuple(p for p in state.pauses if p.end is None or p.end > decided)
+            kept = _definitions.pauses_to_keep(state.pauses, states, now)
             if kept == state.pauses:
                 return None
             data = AppState(kept, state.extra)
@@ -103,9 +104,9 @@ class Housekeeper:
             self._reporter.report(delivery, _definitions.RETIRED_UNRUN)
         await self._reporter.settled()
 
-        def rule(row: Row, _: Row) -> Step | None:
-            draft = _rules.retire(row, now)
-            return None if draft is None else draft.step(self._committer.next_id(), delete=True)
+        def rule(row: Row, app: Row) -> Step | None:
+            draft = _rules.retire(row, now, app)
+            return None if draft is None else draft.step(self._committer.next_id(), app, delete=True)
 
         answers = await self._committer.apply([job], rule, app=False)
         if job in answers:

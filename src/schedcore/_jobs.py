@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeAlias, TypedDict, get_args
 
 import attrs
 
 from schedcore._functions import inspected
-from schedcore._state import CatchUp, DeliveryMode, OnDoubt, Options, Overlap, Spec
+from schedcore._state import CatchUp, DeliveryMode, OnDoubt, Options, Overlap, Spec, interned
 from schedcore._units import Seconds, to_micros
 from schedcore.errors import ConfigurationError
 from schedcore.schedules import Schedule, parse_schedule
@@ -133,12 +133,8 @@ def _spec(name: str, schedule: str | datetime | Schedule, options: JobOptions) -
         bool(options.get("enabled", True)),
         _options(name, options),
     )
-    return _interned(spec)
-
-
-@lru_cache(maxsize=4096)
-def _interned(spec: Spec) -> Spec:
-    return spec
+    shared: Spec = interned(spec)
+    return shared
 
 
 def _constant_share(name: str, jitter: Micros) -> Micros:
@@ -160,12 +156,8 @@ def _options(name: str, given: JobOptions) -> Options:
         raise ConfigurationError(
             f"job {name!r}: retries={options.retries} contradicts delivery='at_most_once'; choose one of them"
         )
-    return _interned_options(options)
-
-
-@lru_cache(maxsize=4096)
-def _interned_options(options: Options) -> Options:
-    return options
+    shared_options: Options = interned(options)
+    return shared_options
 
 
 def _micros(name: str, option: str, value: object, *, least: float = 0) -> Micros:

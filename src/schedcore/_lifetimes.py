@@ -92,9 +92,9 @@ class Lifetime:
         atexit.register(self._at_exit)
         return service
 
-    async def start(self, target: asyncio.AbstractEventLoop) -> None:
-        """Start, running coroutine jobs on `target`, which is the running loop."""
-        service = self._begin()
+    async def start(self) -> None:
+        """Start, running coroutine jobs on the running loop."""
+        service, target = self._begin(), asyncio.get_running_loop()
         await asyncio.wrap_future(service.submit(service.start(target)))
 
     def start_blocking(self) -> None:

@@ -101,7 +101,7 @@ class Reporter:
         return draft
 
     def _without_row(self, row: Row, ended: list[Ended]) -> Step:
-        """The job was retired, or the store lost its row: acknowledge, and leave the lines."""
+        """The row is gone, or a later release wrote it: acknowledge, leave the lines and the row as it is."""
         lines = tuple(
             Run(
                 row.job,
@@ -119,7 +119,8 @@ class Reporter:
             for d, o in ended
         )
         expects = ((row.job, row.version),)
-        return Step(self._committer.next_id(), row.job, expects, done=tuple(d for d, _ in ended), runs=lines)
+        done = tuple(d for d, _ in ended)
+        return Step(self._committer.next_id(), row.job, expects, row.data, done=done, runs=lines)
 
     def _left(self, ended: list[Ended], answer: Answer) -> list[Ended]:
         """Let go of what is decided, and keep what is to be tried again without the refused ones."""

@@ -15,7 +15,7 @@ from schedcore.protocols import Micros, Row, Step, Verdict
 
 FIRST_CHUNK = 16
 CHUNK = 128
-PATIENCE = 0.5
+PATIENCE = 2.0
 AGAIN: Micros = 2_000
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from schedcore._answers import Health, JobInfo, RunInfo, Triggered
-from schedcore._control import Control
 from schedcore._units import Seconds, seconds
 from schedcore.protocols import Status
+
+if TYPE_CHECKING:
+    from schedcore._control import Control
 
 T = TypeVar("T")
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from schedcore import _foreground, _plugins
 from schedcore._answers import Health, JobInfo, RunInfo, Triggered
-from schedcore._control import Control
 from schedcore._functions import name_of, place_of
 from schedcore._jobs import Job, JobFunction, JobOptions, check_name, make_job
-from schedcore._lifetimes import Lifetime
 from schedcore._units import Seconds, seconds
 from schedcore.blocking import Blocking
 from schedcore.errors import ConfigurationError, UnknownJobError
 from schedcore.protocols import Backend, Status
 from schedcore.schedules import Schedule
 
-log = logging.getLogger("schedcore")
+if TYPE_CHECKING:
+    from schedcore._control import Control
 
 F = TypeVar("F", bound=JobFunction)
 T = TypeVar("T")
@@ -62,6 +58,10 @@ class Scheduler:
         self.app = check_name("an app", app)
         if concurrency < 1 or threads < 1:
             raise ConfigurationError("concurrency and threads must be at least 1")
+        # Declared and asked later: whoever only imports us need not wait for asyncio and the engine.
+        from schedcore import _plugins
+        from schedcore._lifetimes import Lifetime
+
         self._backend = _plugins.load(app, backend, options)
         self._jobs: dict[str, Job] = {}
         self._drain = seconds("drain", drain)
@@ -133,6 +133,10 @@ class Scheduler:
         Raises:
             LifecycleError: not on the main thread, inside a running loop, or started already.
         """
+        import asyncio
+
+        from schedcore import _foreground
+
         _foreground.check_main_thread()
         self._lifetime.check_no_loop("run", "use `async with scheduler:` inside an event loop")
 
@@ -142,7 +146,7 @@ class Scheduler:
         asyncio.run(foreground())
 
     async def _start(self) -> None:
-        await self._lifetime.start(asyncio.get_running_loop())
+        await self._lifetime.start()
 
     async def _stop_for_good(self, drain: float | None) -> None:
         await self._lifetime.stop(self._drain if drain is None else drain, final=True)

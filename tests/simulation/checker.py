@@ -96,9 +96,7 @@ def overlaps(world: World, job: str) -> list[str]:
     """Tell where two runs of a job were under way at once."""
     runs = sorted((r for r in world.started if r.job == job), key=lambda r: r.at)
     return [
-        f"overlap: {job} {a.key} and {b.key}"
-        for a, b in pairwise(runs)
-        if a.ended is None or a.ended > b.at
+        f"overlap: {job} {a.key} and {b.key}" for a, b in pairwise(runs) if a.ended is None or a.ended > b.at
     ]
 
 
