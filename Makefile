@@ -62,6 +62,6 @@ $(STAMP): $(PROJECTS)
 	fi
 	@echo "Installing schedcore, its backends and the development tools into .venv"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1" "hatchling>=1.27" "editables>=0.5"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-build-isolation \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
 		--group dev --editable '.[cli]' --editable src/sched_ram --editable src/sched_redis
 	@touch $@

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
@@ -10,7 +11,8 @@ import attrs
 
 from schedcore._draft import Draft, HeldUnknownError
 from schedcore._state import JobState
-from schedcore.protocols import APP_ROW, Answer, Backend, Row, Step, Verdict
+from schedcore._units import to_datetime
+from schedcore.protocols import APP_ROW, Answer, Backend, Row, Run, Status, Step, Verdict
 
 T = TypeVar("T")
 Rule = Callable[[Row, Row], Draft | Step | None]
@@ -19,6 +21,15 @@ Rule = Callable[[Row, Row], Draft | Step | None]
 CHUNK = 128
 HELD_PAUSE = 0.05
 HELD_TRIES = 40
+LEVELS = {
+    Status.SKIPPED: logging.INFO,
+    Status.PAUSED: logging.INFO,
+    Status.MISSED: logging.WARNING,
+    Status.LOST: logging.WARNING,
+    Status.DEAD: logging.ERROR,
+}
+
+log = logging.getLogger("schedcore")
 
 
 class Caller(Protocol):
@@ -117,8 +128,10 @@ class Committer:
             return ()
         seen = self.newest
         answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
-        for answer in answers:
+        for step, answer in zip(steps, answers, strict=True):
             self._learn(answer.rows, seen)
+            if step.runs and answer.verdict is Verdict.DONE:
+                _tell(step.runs)
         return answers
 
     def _learn(self, rows: Sequence[Row], seen: int) -> None:
@@ -137,6 +150,23 @@ class Committer:
             self.app = row
         else:
             self.rows[row.job] = row
+
+
+def _tell(runs: Sequence[Run]) -> None:
+    """Say what did not run; what ran was said when it ended."""
+    for run in runs:
+        level = LEVELS.get(run.status)
+        if level is not None:
+            log.log(
+                level,
+                "job %s: %d %s, the first at %s (%s)",
+                run.job,
+                run.count,
+                run.status,
+                to_datetime(run.scheduled_at).isoformat(),
+                run.detail,
+                extra={"event": f"run.{run.status}", "job": run.job, "status": str(run.status)},
+            )
 
 
 def _fell_back(row: Row, known: Row) -> bool:

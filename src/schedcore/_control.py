@@ -86,8 +86,13 @@ class Control:
         if job in answers and answers[job].verdict is Verdict.HELD:
             return Triggered(job, key, "held")
         if wait:
-            async with asyncio.timeout(timeout):
-                return await self._outcome(job, key)
+            try:
+                async with asyncio.timeout(timeout):
+                    return await self._outcome(job, key)
+            except TimeoutError:
+                raise TimeoutError(
+                    f"job {job!r} had not ended after {timeout:g} s; its run goes on"
+                ) from None
         return Triggered(job, key, said[0] if said else "held", self._detail(committer.rows[job], key))
 
     async def _outcome(self, job: str, key: str) -> Triggered:
@@ -159,6 +164,8 @@ class Control:
 
     async def jobs(self, names: Collection[str] | None = None) -> list[JobInfo]:
         """Tell what the app knows of its jobs."""
+        if isinstance(names, str):
+            raise ConfigurationError(f"jobs() takes a list of names: jobs([{names!r}])")
         now = await self._link.call(self._store.now)
         (app,) = await self._link.call(lambda: self._store.rows([APP_ROW]))
         if names is None:
@@ -177,9 +184,7 @@ class Control:
         limit: int = 50,
     ) -> list[RunInfo]:
         """Read a job's history, newest first."""
-        statuses = (
-            None if status is None else [Status(s) for s in ([status] if isinstance(status, str) else status)]
-        )
+        statuses = None if status is None else _statuses([status] if isinstance(status, str) else status)
         runs, _ = await self._link.call(
             lambda: self._store.runs(
                 job,
@@ -202,6 +207,13 @@ def _app_step(step_id: str, app: Row, change: Change) -> Step:
         )
     data = AppState(change(state.pauses), state.extra)
     return Step(step_id, APP_ROW, ((APP_ROW, app.version),), data)
+
+
+def _statuses(words: Collection[str]) -> list[Status]:
+    unknown = [word for word in words if word not in list(Status)]
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]!r} is no status; there are {', '.join(Status)}")
+    return [Status(word) for word in words]
 
 
 def _payload(payload: object) -> str | None:

@@ -16,6 +16,7 @@ from schedcore._clock import Clock, StoreClock
 from schedcore._commit import Committer
 from schedcore._definitions import Declarer
 from schedcore._draft import Draft
+from schedcore._execute import STOPPING
 from schedcore._housekeeping import Housekeeper
 from schedcore._jobs import Job
 from schedcore._launch import Launcher
@@ -148,6 +149,14 @@ class Engine:
         """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
         for task in self._feeding:
             task.cancel()
+        running = sorted({e.job.name for e in self.runner.held.values() if e.began and not e.over})
+        if running and drain:
+            log.warning(
+                "stopping: waiting up to %g s for %s",
+                drain,
+                ", ".join(running[:10]) + (f" and {len(running) - 10} more" if len(running) > 10 else ""),
+                extra={"event": "stop.draining"},
+            )
         await self.runner.drain(drain)
         await self.runner.stop_coroutines(STUBBORN)
         try:
@@ -161,6 +170,8 @@ class Engine:
     async def leave(self) -> None:
         """Give back what is still held, say goodbye and disconnect."""
         self.runner.close()
+        for execution in self.runner.held.values():
+            execution.ended_by = execution.ended_by or STOPPING
         try:
             async with asyncio.timeout(2):
                 held = [e.delivery for e in self.runner.held.values() if e.may_run_again()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import threading
 import traceback
@@ -13,7 +14,7 @@ from schedcore._draft import Outcome
 from schedcore._jobs import Job
 from schedcore._state import Options
 from schedcore.context import RunContext, _current
-from schedcore.errors import SchedcoreError
+from schedcore.errors import ConfigurationError, SchedcoreError
 from schedcore.protocols import Delivery, Micros, Status
 
 log = logging.getLogger("schedcore")
@@ -117,7 +118,7 @@ class Execution:
             "job %s: attempt %d failed (%s), the next follows in %.1f s",
             self.job.name,
             attempt,
-            type(error).__name__,
+            describe_shortly(error, self.options),
             pause,
             extra={"event": "run.retry", "job": self.job.name, "attempt": attempt},
         )
@@ -154,6 +155,8 @@ class Execution:
         try:
             async with limit:
                 await attempt(self)
+            if limit.expired():  # it was cancelled, and went on all the same
+                raise TimeUpError(timeout, lives_on=False)
         except TimeoutError as error:
             if limit.expired():
                 raise TimeUpError(timeout, lives_on=not self.job.is_coroutine) from error
@@ -179,8 +182,9 @@ class Execution:
             "job %s %s: %s",
             self.job.name,
             status,
-            detail.strip().rpartition("\n")[2] if detail.startswith("Traceback") else detail,
+            detail.strip().rpartition("\n")[2] if is_traceback(detail) else detail,
             extra={"event": "run.failed", "job": self.job.name, "status": str(status)},
+            exc_info=error if is_traceback(detail) else None,
         )
         return self._outcome(status, detail)
 
@@ -211,6 +215,33 @@ def describe(error: BaseException, options: Options) -> str:
         return str(error)  # where it was raised is ours, and says nothing to the job's author
     text = "".join(traceback.format_exception(error))
     return text if len(text) <= TRACEBACK_LIMIT else "..." + text[3 - TRACEBACK_LIMIT :]
+
+
+def is_traceback(detail: str) -> bool:
+    """Tell whether `describe` told a traceback, rather than a sentence."""
+    return detail.startswith(("Traceback", "..."))
+
+
+def describe_shortly(error: BaseException, options: Options) -> str:
+    """Tell an error in a line: its type, and its message unless that may carry secrets."""
+    name = type(error).__name__
+    return f"{name}: {error}" if options.traceback and str(error) else name
+
+
+def call_plain(job: Job, context: RunContext) -> None:
+    """Call the job's plain function.
+
+    Raises:
+        ConfigurationError: it returned something to be awaited, so that nothing has run yet.
+    """
+    result = job.function(context) if job.wants_context else job.function()
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise ConfigurationError(
+            "the function returned something to be awaited, which nobody awaits: declare the coroutine "
+            "function itself, bound with functools.partial if it needs arguments"
+        )
 
 
 async def attempt_coroutine(execution: Execution) -> None:

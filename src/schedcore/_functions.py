@@ -16,6 +16,10 @@ from schedcore.errors import ConfigurationError
 def inspected(name: str, function: object) -> tuple[bool, bool]:
     if not callable(function):
         raise ConfigurationError(f"job {name!r}: {function!r} is no function")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"job {name!r}: {function!r} is a generator: calling it would run nothing of it"
+        )
     try:
         return _inspected(function)
     except ValueError as exc:

@@ -13,7 +13,7 @@ import attrs
 from schedcore._functions import inspected
 from schedcore._state import CatchUp, DeliveryMode, OnDoubt, Options, Overlap, Spec, interned
 from schedcore._units import Seconds, to_micros
-from schedcore.errors import ConfigurationError
+from schedcore.errors import ConfigurationError, did_you_mean
 from schedcore.schedules import Schedule, parse_schedule
 from schedcore.values import Micros
 
@@ -71,6 +71,16 @@ def check_name(kind: str, name: object) -> str:
     return name
 
 
+def check_number(option: str, value: object) -> None:
+    """Refuse what is no positive whole number.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{option} must be a whole number of at least 1, not {value!r}")
+
+
 def make_job(
     name: str,
     schedule: str | datetime | Schedule,
@@ -88,8 +98,8 @@ def make_job(
     unknown = sorted(set(options) - _KNOWN)
     if unknown:
         raise ConfigurationError(
-            f"job {name!r}: unknown option {', '.join(map(repr, unknown))}; "
-            f"there are {', '.join(sorted(_KNOWN))}"
+            f"job {name!r}: unknown option {', '.join(map(repr, unknown))}"
+            f"{did_you_mean(unknown[0], _KNOWN)}; there are {', '.join(sorted(_KNOWN))}"
         )
     is_coroutine, wants_context = inspected(name, function)
     retry_on = options.get("retry_on", Exception)

@@ -11,7 +11,7 @@ from contextvars import copy_context
 from typing import Protocol
 
 from schedcore._draft import Outcome
-from schedcore._execute import Execution, attempt_coroutine
+from schedcore._execute import Execution, attempt_coroutine, call_plain
 from schedcore._threads import Threads
 
 LET_GO = 50e-6
@@ -73,8 +73,7 @@ async def _attempt_either(execution: Execution) -> None:
     if execution.job.is_coroutine:
         await attempt_coroutine(execution)
     else:
-        job = execution.job
-        job.function(execution.context) if job.wants_context else job.function()
+        call_plain(execution.job, execution.context)
 
 
 class OtherLoop:
@@ -169,8 +168,7 @@ class OtherLoop:
         def work() -> None:
             error: BaseException | None = None
             try:
-                job = execution.job
-                job.function(execution.context) if job.wants_context else job.function()
+                call_plain(execution.job, execution.context)
             except BaseException as exc:  # noqa: BLE001  it is the user's function
                 error = exc
             if not self._engine.is_closed():

@@ -62,8 +62,16 @@ class UnknownJobError(SchedcoreError, LookupError):
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=3) or names[:5]
-        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else "; this app has no jobs yet"
+        folded = {known.lower(): known for known in names}
+        near = [folded[match] for match in get_close_matches(name.lower(), folded, n=3)]
+        if near:
+            hint = f"; did you mean {', '.join(map(repr, near))}?"
+        elif names:
+            hint = f"; there are {', '.join(map(repr, names[:5]))}" + (
+                " and others" if len(names) > 5 else ""
+            )
+        else:
+            hint = "; this app has no jobs yet: start its scheduler first"
         super().__init__(f"no job is named {name!r}{hint}")
         self.name = name
 
@@ -120,3 +128,17 @@ class BackendImportError(BackendError, ImportError):
             f"backend {name!r} is installed but cannot be imported "
             f"({type(cause).__name__}: {cause}); reinstall schedcore[{name}]"
         )
+
+
+_ALSO_KNOWN_AS = {
+    "timezone": "tz",
+    "retry": "retries",
+    "max_instances": "overlap",
+    "misfire_grace_time": "grace",
+}
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the option that was probably meant, for a message; nothing if none is near."""
+    near = [_ALSO_KNOWN_AS[name]] if name in _ALSO_KNOWN_AS else get_close_matches(name, sorted(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from schedcore._answers import Health, JobInfo, RunInfo, Triggered
 from schedcore._functions import name_of, place_of
-from schedcore._jobs import Job, JobFunction, JobOptions, check_name, make_job
+from schedcore._jobs import Job, JobFunction, JobOptions, check_name, check_number, make_job
 from schedcore._units import Seconds, seconds
 from schedcore.blocking import Blocking
 from schedcore.errors import ConfigurationError, UnknownJobError
@@ -56,8 +56,8 @@ class Scheduler:
             ConfigurationError: a name, a number or an option cannot be used.
         """
         self.app = check_name("an app", app)
-        if concurrency < 1 or threads < 1:
-            raise ConfigurationError("concurrency and threads must be at least 1")
+        check_number("concurrency", concurrency)
+        check_number("threads", threads)
         # Declared and asked later: whoever only imports us need not wait for asyncio and the engine.
         from schedcore import _plugins
         from schedcore._lifetimes import Lifetime
@@ -77,6 +77,8 @@ class Scheduler:
         self, schedule: str | datetime | Schedule, *, name: str | None = None, **options: Unpack[JobOptions]
     ) -> Callable[[F], F]:
         """Declare the decorated function as a job, under its own name unless `name` says otherwise."""
+        if callable(schedule):
+            raise ConfigurationError(f"{schedule!r} is no schedule; write @scheduler.job(SCHEDULE)")
 
         def declare(function: F) -> F:
             self.add_job(name or name_of(function), schedule, function, **options)
@@ -124,8 +126,6 @@ class Scheduler:
             return self._jobs.pop(name)
         except KeyError:
             raise UnknownJobError(name, self._jobs) from None
-
-    # Four ways of running it.
 
     def run(self) -> None:
         """Run in the foreground until SIGTERM or SIGINT; a second signal stops at once.
@@ -198,8 +198,6 @@ class Scheduler:
         """Run for as long as an ASGI application does: `FastAPI(lifespan=scheduler.lifespan)`."""
         async with self:
             yield
-
-    # Questions; `scheduler.blocking` has the same for synchronous code.
 
     async def trigger(
         self,

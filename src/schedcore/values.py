@@ -118,7 +118,7 @@ class Row:
 
 @attrs.frozen
 class Keep:
-    """How much history of a job is kept: newest lines, newest lines that are no success, age."""
+    """How much history of a job is kept: newest lines, newest that are no success, age since written."""
 
     lines: int = 200
     failures: int = 20

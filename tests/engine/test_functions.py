@@ -4,12 +4,14 @@ import asyncio
 import contextvars
 import logging
 import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.engine.replica import RARELY, Replica, run_once, scheduler, until, virtual
 
-from schedcore import Kind, RunContext, Scheduler, current_run
+from schedcore import ConfigurationError, Kind, RunContext, Scheduler, current_run
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
 
@@ -267,3 +269,45 @@ def test_a_place_is_free_again_after_each_run() -> None:
             assert s.blocking.trigger("a", wait=True, timeout=5).outcome == "succeeded"
             assert s.blocking.trigger("b", wait=True, timeout=5).outcome == "succeeded"
         until(lambda: s.blocking.health().runs == 0)
+
+
+def test_a_generator_is_refused() -> None:
+    """Calling it would run nothing of it, and record a success."""
+
+    def generator() -> Iterator[int]:
+        yield 1
+
+    async def asynchronous() -> AsyncIterator[int]:
+        yield 1
+
+    s = scheduler()
+    for function in (generator, asynchronous):
+        with pytest.raises(ConfigurationError, match="is a generator"):
+            s.add_job("job", RARELY, function)
+
+
+def test_a_plain_function_that_returns_a_coroutine_has_failed() -> None:
+    """Nothing of it has run: the history says what to declare instead."""
+
+    async def fetch(_: int) -> None:
+        raise AssertionError("nobody awaits this")
+
+    s = scheduler()
+    s.add_job("job", RARELY, lambda: fetch(1))
+    with s:
+        said = s.blocking.trigger("job", wait=True)
+    assert said.outcome == "failed"
+    assert "declare the coroutine function itself" in said.detail
+
+
+def test_a_coroutine_that_swallows_its_time_limit_is_timed_out() -> None:
+    """It was told, and went on all the same: no success."""
+
+    async def stubborn() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(5)
+
+    s = scheduler()
+    s.add_job("job", RARELY, stubborn, timeout=0.05)
+    with s:
+        assert s.blocking.trigger("job", wait=True).outcome == "timed out"

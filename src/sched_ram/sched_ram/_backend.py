@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sched_ram._memory import LEASE, Memory
-from sched_ram._neighbours import others_run
+from sched_ram._neighbours import no_longer, others_run
 from schedcore.errors import ConfigurationError
 from schedcore.protocols import (
     Answer,
@@ -33,7 +33,7 @@ log = logging.getLogger("schedcore")
 LOCK: Micros = 2_000_000
 NOTICE = (
     "the RAM backend keeps everything in this process: nothing survives a restart, and every process "
-    "that runs this app fires for itself; for one run across processes install schedcore[redis]"
+    "that runs this app fires for itself; one run across processes needs a backend with a shared store"
 )
 
 
@@ -149,9 +149,11 @@ class RamBus:
 class RamStore:
     """Reads a `Memory`."""
 
-    def __init__(self, memory: Memory) -> None:
-        """Read `memory`."""
+    def __init__(self, memory: Memory, app: str) -> None:
+        """Read `memory`, which is that of `app`."""
         self._memory = memory
+        self._app = app
+        self._warned = False
 
     async def now(self) -> Micros:
         """Tell the memory's clock."""
@@ -186,10 +188,24 @@ class RamStore:
         ]
 
     async def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Beat:
-        """Note who lives."""
+        """Note who lives; warn if another process has a replica of this app."""
+        self._look_around(leaving=not ttl)
         memory = self._memory
         gap = memory.beat(replica, facts, ttl)
         return Beat(memory.clock(), memory.epoch, memory.newest, gap, frozenset(memory.replicas))
+
+    def _look_around(self, *, leaving: bool) -> None:
+        if leaving:
+            no_longer(self._app)
+            self._warned = False
+        elif not self._warned and others_run(self._app):
+            self._warned = True
+            log.warning(
+                "another process runs the app %s on RAM too: each of them fires every scheduled time; "
+                "run one process, or give them different app names",
+                self._app,
+                extra={"event": "ram.several_processes"},
+            )
 
     async def replicas(self) -> Sequence[Replica]:
         """List who lives."""
@@ -230,21 +246,14 @@ class RamBackend:
         self.locker = NoLocker()
         self.bus = RamBus(self.memory)
         self.executor = DirectExecutor()
-        self.store = RamStore(self.memory)
+        self.store = RamStore(self.memory, app)
 
     def __repr__(self) -> str:
         """Tell the app and how much it holds."""
         return f"<RamBackend {self.app}: {len(self.memory.rows) - 1} jobs>"
 
     async def open(self, replica: str) -> None:
-        """Become `replica`; warn if another process runs the same app."""
-        if others_run(self.app):
-            log.warning(
-                "another process runs the app %s on RAM too: each of them fires every scheduled time; "
-                "run one process, or install schedcore[redis]",
-                self.app,
-                extra={"event": "ram.several_processes"},
-            )
+        """Become `replica`."""
         self.bus.replica = replica
 
     async def close(self) -> None:

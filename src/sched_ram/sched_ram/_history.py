@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
+from typing import TypeAlias
 
 from schedcore.protocols import Keep, Micros, Run, Status
+
+_Line: TypeAlias = tuple[int, Micros, Run]
+"""Its number, when it was written, and what it says."""
 
 
 class History:
@@ -13,15 +17,15 @@ class History:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._lines: dict[str, deque[tuple[int, Run]]] = {}
-        self._failures: dict[str, deque[tuple[int, Run]]] = {}
+        self._lines: dict[str, deque[_Line]] = {}
+        self._failures: dict[str, deque[_Line]] = {}
         self._number = 0
 
     def append(self, runs: Sequence[Run], keep: Keep, now: Micros) -> None:
         """Append lines, and drop the oldest ones that are too many or too old."""
         for run in runs:
             self._number += 1
-            line = (self._number, run)
+            line = (self._number, now, run)
             lines = self._lines.setdefault(run.job, deque())
             lines.append(line)
             if run.status is not Status.SUCCEEDED:
@@ -43,7 +47,8 @@ class History:
         older_than = int(cursor) if cursor else self._number + 1
         found: list[Run] = []
         last = 0
-        lines = {**dict(self._failures.get(job, ())), **dict(self._lines.get(job, ()))}
+        kept = (*self._failures.get(job, ()), *self._lines.get(job, ()))
+        lines = {number: run for number, _, run in kept}
         for number in sorted(lines, reverse=True):
             run = lines[number]
             if number >= older_than or not _matches(run, statuses, after, until):
@@ -55,13 +60,9 @@ class History:
         return found, ""
 
 
-def _trim(lines: deque[tuple[int, Run]], most: int, age: Micros, now: Micros) -> None:
-    while len(lines) > most or (lines and _ended(lines[0][1]) < now - age):
+def _trim(lines: deque[_Line], most: int, age: Micros, now: Micros) -> None:
+    while len(lines) > most or (lines and lines[0][1] < now - age):
         lines.popleft()
-
-
-def _ended(run: Run) -> Micros:
-    return run.ended_at or run.last_at or run.scheduled_at
 
 
 def _matches(

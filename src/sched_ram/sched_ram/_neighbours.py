@@ -22,10 +22,8 @@ def others_run(app: str) -> bool:
     name = (os.getpid(), app)
     if sys.platform == "win32" or name in _held:  # there nobody is noticed
         return False
-    digest = hashlib.blake2b(app.encode(), digest_size=8).hexdigest()
-    path = Path(tempfile.gettempdir()) / f"sched-ram-{os.getuid()}-{digest}.lock"
     try:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        file = os.open(_path(app), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:  # nowhere to write: then nobody can be noticed
         return False
     try:
@@ -35,3 +33,16 @@ def others_run(app: str) -> bool:
         return True
     _held[name] = file
     return False
+
+
+def no_longer(app: str) -> None:
+    """Let go of what `others_run` took, if this process did."""
+    file = _held.pop((os.getpid(), app), None)
+    if file is not None:
+        _path(app).unlink(missing_ok=True)
+        os.close(file)
+
+
+def _path(app: str) -> Path:
+    digest = hashlib.blake2b(app.encode(), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"sched-ram-{os.getuid()}-{digest}.lock"
