@@ -37,7 +37,6 @@ LONGEST_RESTART = 30.0
 A_MOMENT = 0.005
 
 MANY_JOBS = 10_000
-"""From here on the garbage collector is told to leave alone what exists once all jobs are declared."""
 STUBBORN = 6.0
 """How many seconds a stop waits for coroutines that it has cancelled: one may refuse to end."""
 
@@ -121,11 +120,15 @@ class Engine:
         self.started_at = self.started_at or self.clock.now()
         self.runner.plain_jobs = sum(not job.is_coroutine for job in list(self.jobs.values()))
         await self.committer.read(())
+        self._spare_collector()
         await self.declare(self.jobs)
-        if len(self.jobs) >= MANY_JOBS:
-            gc.collect()
-            gc.freeze()
+        self._spare_collector()
         self.ready.set()
+
+    def _spare_collector(self) -> None:
+        """With many jobs, have the garbage collector no longer walk through what exists by now."""
+        if len(self.jobs) >= MANY_JOBS:
+            gc.freeze()
 
     async def _serve(self) -> None:
         serve = self.backend.executor.serve
