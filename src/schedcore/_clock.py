@@ -71,6 +71,11 @@ class StoreClock:
         return stepped
 
     @property
+    def offset(self) -> Micros:
+        """What is added to the monotonic clock."""
+        return self._offset
+
+    @property
     def skew(self) -> Micros:
         """By how much this machine's wall clock is ahead of the store's."""
         return self.clock.wall() - self.now()

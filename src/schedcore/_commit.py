@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import attrs
@@ -103,15 +104,22 @@ class Committer:
             try:
                 said = rule(self._row(job), self.app)
             except HeldUnknownError:
-                await self.read([job])
-                said = rule(self.rows[job], self.app)
-                self.rows[job] = attrs.evolve(self.rows[job], held=None)  # known only for this moment
+                said = await self._with_held(job, rule)
             if said is not None:
                 steps.append(self._step(said, app))
         return steps
 
+    async def _with_held(self, job: str, rule: Rule) -> Draft | Step | None:
+        """Apply `rule` to a row with its keys; again, if a newer row without them was learnt meanwhile."""
+        while True:
+            await self.read([job])
+            row = self._row(job)
+            self.rows[job] = attrs.evolve(row, held=None)  # known only for this moment
+            with suppress(HeldUnknownError):
+                return rule(row, self.app)
+
     def _row(self, job: str) -> Row:
-        return self.app if job == APP_ROW else self.rows[job]
+        return self.app if job == APP_ROW else self.rows.get(job) or Row(job)
 
     def _step(self, said: Draft | Step, app: bool) -> Step:
         if isinstance(said, Step):

@@ -101,11 +101,21 @@ class Control:
             (row,) = await self._link.call(lambda: self._store.rows([job]))
             recent = _recent(row, key)
             if recent is None:
-                raise UnknownJobError(job, [row.job for row in await self._all_rows()])  # retired meanwhile
+                return await self._from_history(row, key)
             if recent.outcome not in PENDING:
                 return Triggered(job, key, recent.outcome, recent.detail)
             await asyncio.sleep(pause)
             pause = min(0.5, pause * 1.5)
+
+    async def _from_history(self, row: Row, key: str) -> Triggered:
+        """A hundred newer keys have ended since: the line tells what became of this one."""
+        runs, _ = await self._link.call(lambda: self._store.runs(row.job, limit=1000))
+        line = next((run for run in runs if run.key == f"{Kind.MANUAL}:{key}"), None)
+        if line is not None:
+            return Triggered(row.job, key, str(line.status), line.detail)
+        if not isinstance(row.data, JobState):
+            raise UnknownJobError(row.job, [row.job for row in await self._all_rows()])
+        return Triggered(row.job, key, "ended", "newer runs have displaced its line")
 
     def _detail(self, row: Row, key: str) -> str:
         recent = _recent(row, key)
@@ -141,6 +151,7 @@ class Control:
     async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> None:
         """Change the pauses, and decide the times that fell in one which has ended by it."""
         committer = self._committer()
+        at = now
 
         def change_and_settle(row: Row, app: Row) -> Draft | None:
             if not isinstance(row.data, JobState):
@@ -148,11 +159,14 @@ class Control:
             state = row.data.copy()
             state.pauses = change(state.pauses)
             changed = attrs.evolve(row, data=state)
-            return _rules.tick(changed, app, now) or Draft(changed)
+            return _rules.tick(changed, app, at) or Draft(changed)
 
         if job is not None:
             await self._existing(committer, job)
-            await committer.apply([job], change_and_settle)
+            answers = await committer.apply([job], change_and_settle)
+            while job in answers and answers[job].verdict is not Verdict.DONE:
+                at = answers[job].now  # EARLY: the store's clock was set back meanwhile
+                answers = await committer.apply([job], change_and_settle)
             return
         await committer.read(())
         await committer.apply(

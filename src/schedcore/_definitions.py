@@ -87,6 +87,7 @@ def orphaned(row: Row, alive: Collection[str], now: Micros, restart: Micros) -> 
         return None
     draft = Draft(row)
     draft.state.orphaned_at = now
+    draft.state.declared_by = ""  # nobody: its declarer may live on without the job
     return draft
 
 

@@ -6,9 +6,9 @@ import asyncio
 import gc
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from random import Random
-
-import attrs
 
 from schedcore import _definitions
 from schedcore._answers import Health
@@ -22,9 +22,10 @@ from schedcore._jobs import Job
 from schedcore._launch import Launcher
 from schedcore._link import Link
 from schedcore._pulse import Pulse
+from schedcore._recovery import put_back, start_taken
 from schedcore._reporter import Reporter
-from schedcore._runner import Runner, verdict
-from schedcore._state import SECOND, JobState
+from schedcore._runner import Runner
+from schedcore._state import SECOND
 from schedcore._ticker import Ticker
 from schedcore.protocols import Backend, Delivery, Micros, Row, Step, Verdict
 
@@ -34,7 +35,6 @@ MERGE: Micros = 6 * SECOND
 """For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
 
 LONGEST_RESTART = 30.0
-A_MOMENT = 0.005
 
 MANY_JOBS = 10_000
 STUBBORN = 6.0
@@ -82,8 +82,13 @@ class Engine:
         self.started_at: Micros = 0
         self._names: frozenset[str] | None = None
         self._plain_facts = dict(facts or {})
-        self.housekeeper = Housekeeper(backend, jobs, self.link, self.committer, self.pulse, self.reporter)
+        self.housekeeper = Housekeeper(
+            backend, jobs, self.link, self.committer, self.pulse, self.reporter, replica
+        )
         self._feeding: list[asyncio.Task[None]] = []
+        self.ticker.has = self.jobs.__contains__
+        self.housekeeper.declare = self.declare
+        self._plain: set[str] = set()
 
     async def run(self, launcher: Launcher) -> None:
         """Connect and work until cancelled; whatever fails inside is said, and begun again."""
@@ -104,7 +109,7 @@ class Engine:
             except Exception as exc:
                 failures += 1
                 self.link.ever_failed.set()
-                pause = min(LONGEST_RESTART, 0.5 * 2.0**failures)
+                pause = min(LONGEST_RESTART, 0.5 * 2.0 ** min(failures, 10))
                 log.exception(
                     "the engine of app %s failed and starts again in %.1f s: %s",
                     self.app,
@@ -118,7 +123,8 @@ class Engine:
         await self.link.call(lambda: self.backend.open(self.replica))
         await self.link.call(self.pulse.beat)
         self.started_at = self.started_at or self.clock.now()
-        self.runner.plain_jobs = sum(not job.is_coroutine for job in list(self.jobs.values()))
+        self._plain = {job.name for job in list(self.jobs.values()) if not job.is_coroutine}
+        self.runner.plain_jobs = len(self._plain)
         await self.committer.read(())
         self._spare_collector()
         await self.declare(self.jobs)
@@ -138,10 +144,12 @@ class Engine:
         while True:
             await self.pulse.wait()
             lost, gone = await self.link.call(self.pulse.beat)
+            self.ticker.wake(self.pulse.stepped)
             if lost:
                 await self._merge()
             await self.link.call(self.pulse.renew)
-            self._start_taken(await self.link.call(lambda: self.pulse.sweep(self._all_names())))
+            taken = await self.link.call(lambda: self.pulse.sweep(self._all_names()))
+            start_taken(taken, self.runner, self.reporter)
             self.runner.nudge()
             if gone:
                 await self.committer.read(self.jobs)
@@ -170,6 +178,15 @@ class Engine:
             )
         return [e.job.name for e in self.runner.held.values()]
 
+    async def give_up(self) -> None:
+        """Give back what is still held."""
+        self.runner.close()
+        held = [e.delivery for e in self.runner.held.values() if e.may_run_again()]
+        if held:
+            with suppress(Exception):
+                async with asyncio.timeout(2):
+                    await self.backend.bus.give_back(held)
+
     async def leave(self) -> None:
         """Give back what is still held, say goodbye and disconnect."""
         self.runner.close()
@@ -189,31 +206,39 @@ class Engine:
     async def declare(self, jobs: Iterable[str]) -> None:
         """Declare these jobs, and tick them by whatever definition holds."""
         names = list(jobs)
-        early = names
-        while early:
-            answers = await self.committer.apply(early, self._declaration)
-            early = [job for job, answer in answers.items() if answer.verdict is Verdict.EARLY]
-            if early:
-                await asyncio.sleep(A_MOMENT)
+        left, now = names, None
+        while left:
+            answers = await self.committer.apply(left, partial(self._declaration, now))
+            left = [job for job, answer in answers.items() if answer.verdict is not Verdict.DONE]
+            now = min((answers[job].now for job in left), default=None)  # EARLY: the store's clock is behind
         self.ticker.schedule(names)
 
-    def _declaration(self, row: Row, app: Row) -> Draft | Step | None:
+    def _declaration(self, now: Micros | None, row: Row, app: Row) -> Draft | Step | None:
         job = self.jobs.get(row.job)
         if job is None:
             return None
         by = Declarer(self.replica, self.started_at)
-        return _definitions.declare(row, app, job.spec, by, self.pulse.alive, self.clock.now())
+        now = self.clock.now() if now is None else now
+        return _definitions.declare(row, app, job.spec, by, self.pulse.alive, now)
 
     async def add(self, job: Job) -> None:
         """Take on a job while running."""
         self.jobs[job.name] = job
-        self._renamed(job, 1)
+        await self.added(job)
+
+    async def added(self, job: Job) -> None:
+        """Declare what was added to `jobs`, unless it was removed again before this had its turn."""
+        if self.jobs.get(job.name) is not job:
+            return
+        self._renamed(job)
         await self.declare([job.name])
 
     async def remove(self, job: Job) -> None:
         """Let go of a job while running; a run of it that has begun goes on."""
-        self.ticker.drop(job.name)
-        self._renamed(job, -1)
+        self._renamed(job)
+        if job.name not in self.jobs:
+            self.ticker.drop(job.name)
+            self.committer.rows.pop(job.name, None)
 
     def _all_names(self) -> frozenset[str]:
         """The same object until a job is added or removed."""
@@ -221,25 +246,11 @@ class Engine:
             self._names = frozenset(self.jobs)
         return self._names
 
-    def _renamed(self, job: Job, number: int) -> None:
-        self.runner.plain_jobs += 0 if job.is_coroutine else number
+    def _renamed(self, job: Job) -> None:
+        now = self.jobs.get(job.name)
+        (self._plain.discard if now is None or now.is_coroutine else self._plain.add)(job.name)
+        self.runner.plain_jobs = len(self._plain)
         self._names = None
-
-    def _start_taken(self, deliveries: Sequence[Delivery]) -> None:
-        starting = []
-        for delivery in deliveries:
-            log.warning(
-                "taken over: job %s, delivery %d, its replica did not renew the lease",
-                delivery.trigger.job,
-                delivery.number,
-                extra={"event": "run.taken_over", "job": delivery.trigger.job, "delivery": delivery.number},
-            )
-            outcome = verdict(delivery)
-            if outcome is None:
-                starting.append(delivery)
-            else:
-                self.reporter.report(delivery, outcome)
-        self.runner.start(starting)
 
     async def _merge(self) -> None:
         """The store lost data: say so, put back what is remembered, and send nothing meanwhile."""
@@ -252,17 +263,7 @@ class Engine:
             extra={"event": "store.lost_data"},
         )
         self.ticker.hold_until = self.clock.now() + MERGE
-        remembered = {
-            job: row.data for job, row in self.committer.rows.items() if isinstance(row.data, JobState)
-        }
-        self.committer.rows.clear()
-        self.committer.app = attrs.evolve(self.committer.app, version=0)
-        await self.committer.read(remembered)
-
-        def rule(row: Row, _: Row) -> Draft | None:
-            return _definitions.restore(row, remembered[row.job])
-
-        await self.committer.apply(list(remembered), rule, app=False)
+        await put_back(self.committer)
         await self.declare(self.jobs)
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:

@@ -48,6 +48,7 @@ class Execution:
         "released",
         "started_at",
         "task",
+        "told",
     )
 
     def __init__(self, delivery: Delivery, job: Job, now: Callable[[], Micros], random: Random) -> None:
@@ -61,6 +62,7 @@ class Execution:
         self.began = False
         self.released = False
         self.over = False
+        self.told = False
         self.in_thread = False
         self.started_at: Micros = 0
         self.ended_by: str | None = None
@@ -144,9 +146,7 @@ class Execution:
         except BaseException as error:  # a job that calls sys.exit must not end the process
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise
-            wrapped = RuntimeError(f"the function raised {type(error).__name__}: {error}")
-            wrapped.__cause__ = error
-            return wrapped
+            return as_exception(error)
         return None
 
     async def _limited(self, attempt: Attempt, timeout: Micros) -> None:
@@ -213,8 +213,26 @@ def describe(error: BaseException, options: Options) -> str:
         return type(error).__name__
     if isinstance(error, (TimeUpError, SchedcoreError)):
         return str(error)  # where it was raised is ours, and says nothing to the job's author
-    text = "".join(traceback.format_exception(error))
+    try:
+        text = "".join(traceback.format_exception(error))
+    except BaseException:  # noqa: BLE001  what it asks of the error is the user's code, and may raise anything
+        return f"{type(error).__name__} (its traceback cannot be told)"
     return text if len(text) <= TRACEBACK_LIMIT else "..." + text[3 - TRACEBACK_LIMIT :]
+
+
+def as_exception(error: BaseException) -> Exception:
+    """Wrap what a loop or a future would take for its own: SystemExit, StopIteration and their kin."""
+    wrapped = RuntimeError(f"the function raised {type(error).__name__}: {message_of(error)}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def message_of(error: BaseException) -> str:
+    """Return an error's message, whatever its class makes of `str`."""
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001  it is the user's code, and may raise anything
+        return "(its message cannot be told)"
 
 
 def is_traceback(detail: str) -> bool:
@@ -225,7 +243,8 @@ def is_traceback(detail: str) -> bool:
 def describe_shortly(error: BaseException, options: Options) -> str:
     """Tell an error in a line: its type, and its message unless that may carry secrets."""
     name = type(error).__name__
-    return f"{name}: {error}" if options.traceback and str(error) else name
+    message = message_of(error) if options.traceback else ""
+    return f"{name}: {message}" if message else name
 
 
 def call_plain(job: Job, context: RunContext) -> None:

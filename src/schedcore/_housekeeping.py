@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from schedcore import _definitions, _rules
 from schedcore._commit import Committer
@@ -33,6 +33,7 @@ class Housekeeper:
         committer: Committer,
         pulse: Pulse,
         reporter: Reporter,
+        replica: str,
     ) -> None:
         """Look after the rows of all jobs but `jobs`, which are this replica's own."""
         self._backend = backend
@@ -41,7 +42,9 @@ class Housekeeper:
         self._committer = committer
         self._pulse = pulse
         self._reporter = reporter
+        self._replica = replica
         self._looked: Micros = 0
+        self.declare: Callable[[list[str]], Awaitable[None]]
 
     async def look(self, now: Micros) -> None:
         """Read every row, unless that was done within five minutes."""
@@ -50,6 +53,8 @@ class Housekeeper:
             return
         self._looked = now
         states: list[JobState] = []
+        left: list[str] = []
+        others = self._pulse.alive - {self._replica}
         after, rows = "", [Row("")]
         while rows:
             rows = await self._page(after)
@@ -57,14 +62,19 @@ class Housekeeper:
                 after = row.job
                 if isinstance(row.data, JobState):
                     states.append(row.data)
-                    if row.job not in self._jobs and row.data.declared_by not in self._pulse.alive:
-                        await self._consider_orphan(row, row.data.orphaned_at, now)
+                    if row.job in self._jobs:
+                        if row.data.declared_by not in self._pulse.alive:
+                            left.append(row.job)  # its declarer lives, and has removed it
+                    elif row.data.declared_by not in others:
+                        await self._consider_orphan(row, row.data.orphaned_at, now, others)
+        if left:
+            await self.declare(left)
         await self._forget_pauses(states, now)
 
     async def _page(self, after: str) -> list[Row]:
         return list(await self._link.call(lambda: self._backend.store.rows(after=after, limit=PAGE)))
 
-    async def _forget_pauses(self, states: Collection[JobState], now: Micros) -> None:
+    async def _forget_pauses(self, states: list[JobState], now: Micros) -> None:
         """The app's row keeps a pause until no undecided time of any job can fall in it."""
 
         def rule(app: Row, _: Row) -> Step | None:
@@ -79,21 +89,24 @@ class Housekeeper:
 
         await self._committer.apply([APP_ROW], rule, app=False)
 
-    async def _consider_orphan(self, row: Row, orphaned_at: Micros | None, now: Micros) -> None:
+    async def _consider_orphan(
+        self, row: Row, orphaned_at: Micros | None, now: Micros, others: frozenset[str]
+    ) -> None:
         """Note since when nobody declares a job; an hour of the app's life later, retire it."""
         restart = self._pulse.restarted_at
         self._committer.rows[row.job] = row
         if orphaned_at is not None and orphaned_at >= restart and now - orphaned_at > RETIRE_AFTER:
-            await self._retire(row.job, now)
+            await self._retire(row.job, now, orphaned_at)
         else:
 
             def rule(row: Row, _: Row) -> Draft | None:
-                return _definitions.orphaned(row, self._pulse.alive, now, restart)
+                return _definitions.orphaned(row, others, now, restart)
 
             await self._committer.apply([row.job], rule, app=False)
-        self._committer.rows.pop(row.job, None)
+        if row.job not in self._jobs:
+            self._committer.rows.pop(row.job, None)
 
-    async def _retire(self, job: str, now: Micros) -> None:
+    async def _retire(self, job: str, now: Micros, orphaned_at: Micros) -> None:
         """Finish what nobody will run, then delete the row; somebody who holds a run of it comes first."""
         bus, names = self._backend.bus, frozenset((job,))
         taken = list(await self._link.call(lambda: bus.receive(names, PAGE, 0)))

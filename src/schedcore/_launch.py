@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from functools import partial
 from typing import Protocol
 
 from schedcore._draft import Outcome
-from schedcore._execute import Execution, attempt_coroutine, call_plain
+from schedcore._execute import Execution, as_exception, attempt_coroutine, call_plain
 from schedcore._threads import Threads
+from schedcore.protocols import Status
 
 LET_GO = 50e-6
 
@@ -137,9 +139,23 @@ class OtherLoop:
             execution.loop, execution.task = target, task
             tasks.add(task)
             task.add_done_callback(tasks.discard)
+            task.add_done_callback(partial(self._never_told, execution, self._send))
 
     async def _run(self, execution: Execution) -> None:
-        self._send(execution, await execution.perform(attempt_coroutine))
+        outcome = await execution.perform(attempt_coroutine)
+        execution.told = True
+        self._send(execution, outcome)
+
+    def _never_told(self, execution: Execution, tell: Ended, task: asyncio.Task[None]) -> None:
+        """Somebody cancelled the task before its first step, or what surrounds the function failed."""
+        if execution.told:
+            return
+        execution.told = True
+        error = None if task.cancelled() else task.exception()
+        if not execution.started_at:
+            tell(execution, None)
+        else:
+            tell(execution, Outcome(Status.FAILED, f"it ended without a word ({type(error).__name__})"))
 
     def plain(self, execution: Execution) -> None:
         """Run attempts in threads; what lies between them waits on the engine's loop."""
@@ -147,6 +163,7 @@ class OtherLoop:
         execution.loop, execution.task = self._engine, task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._never_told, execution, self._tell))
 
     async def _run_plain(self, execution: Execution) -> None:
         async def thread() -> None:
@@ -158,6 +175,7 @@ class OtherLoop:
         outcome = await execution.perform(self._attempt_plain, thread)
         if not execution.started_at:
             execution.in_thread = False
+        execution.told = True
         self._tell(execution, outcome)
 
     async def _attempt_plain(self, execution: Execution) -> None:
@@ -174,7 +192,12 @@ class OtherLoop:
             if not self._engine.is_closed():
                 self._engine.call_soon_threadsafe(self._thread_ended, execution, done, error)
 
-        self._threads.submit(copy_context(), work)
+        try:
+            self._threads.submit(copy_context(), work)
+        except RuntimeError:  # no thread can be made
+            self._slots.release()
+            execution.in_thread = False
+            raise
         try:
             await done
         except asyncio.CancelledError:
@@ -187,7 +210,8 @@ class OtherLoop:
         self._slots.release()
         execution.in_thread = False
         if done.done():
-            self._vacated(execution)
+            if execution.over:  # else its end, which is on its way, frees the place
+                self._vacated(execution)
         elif error is None:
             done.set_result(None)
         else:
@@ -213,6 +237,4 @@ def _as_exception(error: BaseException) -> BaseException:
     """A future refuses StopIteration, and the loop would take SystemExit for its own."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
-    wrapped = RuntimeError(f"the function raised {type(error).__name__}: {error}")
-    wrapped.__cause__ = error
-    return wrapped
+    return as_exception(error)

@@ -46,6 +46,7 @@ class Lifetime:
         self._jobs = jobs
         self._backend = backend
         self._service: Service | None = None
+        self._lingering: Service | None = None
         self._lock = threading.Lock()
         self._forked = False
         _all.add(self)
@@ -86,11 +87,24 @@ class Lifetime:
         with self._lock:
             self._check_startable()
             self.started = True
-            service = self._service = self._service or self._make()
+            service = self._service = self._take_service()
         if self._backend.notice:
             log.info("%s", self._backend.notice, extra={"event": "backend.notice"})
         atexit.register(self._at_exit)
         return service
+
+    def _take_service(self) -> Service:
+        """One backend has one thread and one replica: one that lingers is used again, beside its old runs."""
+        service, self._lingering = self._service or self._lingering, None
+        return service or self._make()
+
+    def _release(self, service: Service) -> bool:
+        """Tell whether a service that lingered has not been taken again, and so is to be ended."""
+        with self._lock:
+            if self._lingering is not service:
+                return False
+            self._lingering = None
+            return True
 
     async def start(self) -> None:
         """Start, running coroutine jobs on the running loop."""
@@ -118,8 +132,12 @@ class Lifetime:
 
     def _end(self, service: Service, left: list[str]) -> None:
         """Let go of the service; while plain functions still run it goes on renewing their leases."""
-        self.started = False
-        self._service = None
+        with self._lock:
+            if self._service is not service:  # somebody else stopped it at the same time
+                return
+            self.started = False
+            self._service = None
+            self._lingering = service if left else None
         atexit.unregister(self._at_exit)
         if left:
             log.warning(
@@ -127,7 +145,12 @@ class Lifetime:
                 ", ".join(sorted(left)),
                 extra={"event": "stop.lingering"},
             )
-            threading.Thread(target=service.linger, name=f"schedcore-{self._app}-linger", daemon=True).start()
+            threading.Thread(
+                target=service.linger,
+                args=(self._release,),
+                name=f"schedcore-{self._app}-linger",
+                daemon=True,
+            ).start()
             return
         service.end()
 
@@ -147,7 +170,8 @@ class Lifetime:
     def forget_parent(self) -> None:
         """Become not started, in a process that was forked off a started one."""
         was_started = self.started
-        self.started, self._service, self._lock = False, None, threading.Lock()
+        self.started, self._service, self._lingering = False, None, None
+        self._lock = threading.Lock()
         atexit.unregister(self._at_exit)
         if was_started:
             log.warning(
@@ -161,7 +185,7 @@ class Lifetime:
 
     def _asked(self) -> Service:
         with self._lock:
-            service = self._service = self._service or self._make()
+            service = self._service = self._take_service()
         return service
 
     def _question(self, question: Question[T]) -> tuple[Service, Coroutine[Any, Any, T]]:

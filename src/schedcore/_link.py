@@ -35,7 +35,7 @@ class Link:
                 failures += 1
                 self._failed(exc)
                 await asyncio.sleep(
-                    min(self.LONGEST_PAUSE, 0.05 * 2**failures) * self._random.uniform(0.5, 1)
+                    min(self.LONGEST_PAUSE, 0.05 * 2 ** min(failures, 10)) * self._random.uniform(0.5, 1)
                 )
             else:
                 if not self.connected:

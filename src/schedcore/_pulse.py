@@ -37,6 +37,7 @@ class Pulse:
         self.epoch = ""
         self.last_beat: Micros = 0
         self.restarted_at: Micros = 0
+        self.stepped: Micros = 0
         self._backend = backend
         self._replica = replica
         self._clock = clock
@@ -57,7 +58,7 @@ class Pulse:
         seen, sent = self._committer.newest, clock.monotonic()
         answer = await self._backend.store.beat(self._replica, self._facts(), LEASE)
         received = clock.monotonic()
-        stepped = self._clock.measure(sent, received, answer.now)
+        stepped = self.stepped = self._clock.measure(sent, received, answer.now)
         if stepped:
             log.warning(
                 "the store's clock stepped by %.1f s", stepped / SECOND, extra={"event": "clock.step"}
@@ -120,7 +121,8 @@ class Pulse:
     async def wait(self) -> None:
         """Wait for the next beat."""
         try:
-            await asyncio.wait_for(self._now_please.wait(), BEAT / SECOND)
+            async with asyncio.timeout(BEAT / SECOND):  # wait_for of 3.11 may swallow a cancellation
+                await self._now_please.wait()
         except TimeoutError:
             return
         self._now_please.clear()

@@ -82,7 +82,7 @@ class Runner:
         coroutines = []
         for delivery in deliveries:
             job = self._job(delivery.trigger.job)
-            if job is None or not self.accepting:
+            if job is None or not self.accepting or self._running >= self._concurrency:
                 self.report(delivery, None)
                 continue
             execution = Execution(delivery, job, self._now, self._random)
@@ -206,7 +206,7 @@ class Runner:
 
     async def stop_coroutines(self, patience: float) -> None:
         """Cancel the coroutines that are still running, and wait for their ends; one that refuses runs on."""
-        coroutines = [e for e in self.held.values() if e.job.is_coroutine and not e.over]
+        coroutines = [e for e in self.held.values() if (e.job.is_coroutine or not e.in_thread) and not e.over]
         for execution in coroutines:
             execution.interrupt(STOPPING)
         with suppress(TimeoutError):

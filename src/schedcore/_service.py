@@ -8,7 +8,7 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from schedcore._clock import SystemClock
@@ -47,6 +47,7 @@ class Service:
         self._thread = LoopThread(f"schedcore-{app}")
         self._own_target: LoopThread | None = None
         self._running: asyncio.Task[None] | None = None
+        self._before: list[tuple[Engine, asyncio.Task[None]]] = []
         self._control: Control | None = None
         self._opening: asyncio.Lock | None = None
 
@@ -73,6 +74,9 @@ class Service:
 
     async def start(self, target: asyncio.AbstractEventLoop | None) -> None:
         """Start the engine; returns when it works, or when the store turned out to be away."""
+        if self.engine is not None and self._running is not None:
+            self._before.append((self.engine, self._running))  # it still renews what runs on
+        self._control = None
         engine = self.engine = Engine(
             self.app,
             self.replica,
@@ -85,7 +89,7 @@ class Service:
             facts={"host": socket.gethostname(), "pid": os.getpid()},
         )
         if target is None:
-            self._own_target = LoopThread(f"schedcore-{self.app}-jobs")
+            self._own_target = self._own_target or LoopThread(f"schedcore-{self.app}-jobs")
             target = self._own_target.loop
         runner = engine.runner
         launcher = OtherLoop(target, self._threads, runner.ended, runner.vacated, runner.nudge)
@@ -96,27 +100,38 @@ class Service:
         """Stop the engine; the names of jobs whose plain functions still run, their leases being renewed."""
         if self.engine is None:
             return []
-        return await self.engine.stop(drain)
+        left = await self.engine.stop(drain)
+        return left + [e.job.name for engine, _ in self._before for e in engine.runner.held.values()]
 
     async def _leave(self) -> None:
+        for engine, running in self._before:
+            running.cancel()
+            await asyncio.wait([running])
+            await engine.give_up()
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+            while not self._running.done():  # a task group that fails just then swallows a cancellation
+                self._running.cancel()
+                await asyncio.wait([self._running], timeout=1)
         if self.engine is not None:
             await self.engine.leave()
         else:
             await self.backend.close()
 
     async def _until_idle(self) -> None:
-        while self.engine is not None and self.engine.runner.held:
-            self.engine.runner.freed.clear()
-            await self.engine.runner.freed.wait()
-            await self.engine.reporter.settled()
+        engine, running = self.engine, self._running
+        while engine is not None and engine.runner.held:
+            engine.runner.freed.clear()
+            await engine.runner.freed.wait()
+            await engine.reporter.settled()
+        if engine is not None and running is not None and (engine, running) in self._before:
+            self._before.remove((engine, running))  # started again meanwhile
+            running.cancel()
 
-    def linger(self) -> None:
-        """Go on until the last function has ended, then end."""
+    def linger(self, release: Callable[[Service], bool]) -> None:
+        """Go on until the last function has ended, then end, unless started again meanwhile."""
         self.submit(self._until_idle()).result()
-        self.end()
+        if release(self):
+            self.end()
 
     def end(self) -> None:
         """Say goodbye, disconnect, and end the threads; a function that still runs keeps its own."""

@@ -26,8 +26,8 @@ class Threads:
             if self._idle > 0:
                 self._idle -= 1
             elif self._made < self.limit:
-                self._made += 1
                 self._make()
+                self._made += 1
         self._queue.put((context, function))
 
     def close(self) -> None:

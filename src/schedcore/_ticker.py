@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from schedcore import _rules
@@ -17,6 +17,7 @@ FIRST_CHUNK = 16
 CHUNK = 128
 PATIENCE = 2.0
 AGAIN: Micros = 2_000
+OFF: Micros = 1_000
 
 
 class Ticker:
@@ -25,6 +26,8 @@ class Ticker:
     def __init__(self, committer: Committer, clock: StoreClock) -> None:
         """Begin without jobs."""
         self.hold_until: Micros = 0
+        self._slept_by = clock.offset
+        self.has: Callable[[str], bool] = lambda job: True
         self._committer = committer
         self._clock = clock
         self._heap: list[tuple[Micros, str]] = []
@@ -40,11 +43,20 @@ class Ticker:
         for job in jobs:
             row = rows.get(job)
             due = None if row is None else _rules.wake_at(row, app, now)
-            if due is None:
+            if due is None or not self.has(job):
                 self._due.pop(job, None)
             elif self._due.get(job) != due:
                 self._due[job] = due
                 heapq.heappush(self._heap, (due, job))
+        self._changed.set()
+
+    def wake(self, stepped: Micros = 0) -> None:
+        """Compare what is due with the clock again: its offset may have changed, or it stepped."""
+        if not stepped and abs(self._clock.offset - self._slept_by) <= OFF:
+            return
+        if stepped:
+            self.hold_until += stepped if self.hold_until else 0
+            self.schedule(list(self._due))
         self._changed.set()
 
     def drop(self, job: str) -> None:
@@ -88,6 +100,7 @@ class Ticker:
         rounding = self._clock.clock.rounding
         while True:
             self._changed.clear()
+            self._slept_by = self._clock.offset
             due = self.next_due()
             wait = None if due is None else max(due, self.hold_until) - self._clock.now()
             if wait is not None and wait <= 0:
@@ -119,7 +132,7 @@ class Ticker:
             raise
         self.schedule(jobs)
         for job, answer in answers.items():
-            if answer.verdict is not Verdict.DONE:
+            if answer.verdict is not Verdict.DONE and self.has(job):
                 self._again(job)
 
     def _rule(self, row: Row, app: Row) -> Draft | Step | None:

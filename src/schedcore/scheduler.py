@@ -107,7 +107,7 @@ class Scheduler:
                 "rename one of them, or remove_job() the first"
             )
         self._jobs[name] = job
-        self._lifetime.tell(lambda engine: engine.add(job))
+        self._lifetime.tell(lambda engine: engine.added(job))
 
     async def remove_job(self, name: str) -> None:
         """Stop having a job; a run of it that has begun goes on.

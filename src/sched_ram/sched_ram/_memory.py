@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from uuid import uuid4
@@ -43,6 +44,9 @@ class Item:
         return Delivery(self.trigger, self.number, self.token)
 
 
+_all: weakref.WeakSet[Memory] = weakref.WeakSet()
+
+
 class Memory:
     """One app's store, for replicas on one event loop; `clock` is its own and so the app's."""
 
@@ -51,6 +55,7 @@ class Memory:
         self.clock = clock
         self.changed: dict[asyncio.Event, int] = {}
         self.clear()
+        _all.add(self)
 
     def clear(self) -> None:
         """Lose everything, as a flush would; who waits for triggers goes on waiting."""
@@ -216,3 +221,14 @@ class Memory:
             and now - self.last_beat <= LONGEST_GAP
             and now >= self.no_take_over_until
         )
+
+
+def _after_fork() -> None:
+    """A child has nothing to finish of its parent's: each process fires for itself."""
+    for memory in list(_all):
+        memory.changed.clear()
+        memory.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

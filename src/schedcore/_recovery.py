@@ -1,0 +1,49 @@
+"""What is done with what others left behind, and with what the store has lost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import attrs
+
+from schedcore import _definitions
+from schedcore._commit import Committer
+from schedcore._draft import Draft
+from schedcore._reporter import Reporter
+from schedcore._runner import Runner, verdict
+from schedcore._state import JobState
+from schedcore.protocols import Delivery, Row
+
+log = logging.getLogger("schedcore")
+
+
+def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Reporter) -> None:
+    """Run what was taken over, or record why it is not run again."""
+    starting = []
+    for delivery in deliveries:
+        log.warning(
+            "taken over: job %s, delivery %d, its replica did not renew the lease",
+            delivery.trigger.job,
+            delivery.number,
+            extra={"event": "run.taken_over", "job": delivery.trigger.job, "delivery": delivery.number},
+        )
+        outcome = verdict(delivery)
+        if outcome is None:
+            starting.append(delivery)
+        else:
+            reporter.report(delivery, outcome)
+    runner.start(starting)
+
+
+async def put_back(committer: Committer) -> None:
+    """Give the store back what this replica remembers, where it knows more; the highest mark wins."""
+    remembered = {job: row.data for job, row in committer.rows.items() if isinstance(row.data, JobState)}
+    committer.rows.clear()
+    committer.app = attrs.evolve(committer.app, version=0)
+    await committer.read(remembered)
+
+    def rule(row: Row, _: Row) -> Draft | None:
+        return _definitions.restore(row, remembered[row.job])
+
+    await committer.apply(list(remembered), rule, app=False)
