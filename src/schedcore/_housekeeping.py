@@ -118,6 +118,8 @@ class Housekeeper:
         await self._reporter.settled()
 
         def rule(row: Row, app: Row) -> Step | None:
+            if not isinstance(row.data, JobState) or row.data.orphaned_at != orphaned_at:
+                return None  # somebody has declared it meanwhile
             draft = _rules.retire(row, now, app)
             return None if draft is None else draft.step(self._committer.next_id(), app, delete=True)
 

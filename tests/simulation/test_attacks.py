@@ -149,3 +149,32 @@ def test_pauses_of_the_app_are_forgotten_once_they_matter_no_more() -> None:
         assert world.memory.rows[""].data.pauses == ()  # type: ignore[attr-defined]
 
     play(story)
+
+
+def test_a_job_that_is_declared_again_while_it_is_being_retired_stays() -> None:
+    """Between the decision to retire and the deletion somebody declared it: its row is his, and it fires."""
+
+    async def story(world: World) -> None:
+        gone, stays = nodes(world, 2, ("keep", "@every 600s", 1))
+        gone.declare("x", "@every 60s", 1)
+        await asyncio.sleep(100)
+        await gone.kill()
+        del gone.jobs["x"]
+        assert stays.engine is not None
+        housekeeper = stays.engine.housekeeper
+        retire = housekeeper._retire
+
+        async def slow(job: str, now: int, orphaned_at: int) -> None:
+            stays.declare("x", "@every 60s", 1)
+            await asyncio.sleep(5)
+            await retire(job, now, orphaned_at)
+
+        housekeeper._retire = slow  # type: ignore[method-assign]
+        await asyncio.sleep(2 * 3600)
+        assert "x" in stays.jobs
+        lines, _ = world.memory.history.read("x", [Status.RETIRED], None, None, 10, "")
+        assert lines == []
+        assert world.started[-1].at > world.memory.clock() - 61 * SECOND
+        assert world.started[-1].job == "x"
+
+    play(story)
