@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from schedcore._control import Control
+from schedcore._state import AppState
 from schedcore.protocols import Status
 
 from .test_cases import nodes
@@ -59,7 +60,7 @@ def test_an_edit_after_the_clock_was_set_back_is_not_lost() -> None:
         await asyncio.sleep(1)
         node.declare("a", "@every 10s", 0.1)
         await asyncio.sleep(60)
-        assert world.memory.rows["a"].data.spec.expression == "@every 10s"  # type: ignore[attr-defined]
+        assert world.state("a").spec.expression == "@every 10s"
 
     play(story)
 
@@ -75,7 +76,7 @@ def test_a_resume_after_the_clock_was_set_back_is_not_lost() -> None:
         await asyncio.sleep(5.5)
         await _resume_while_the_clock_steps_back(world, control)
         await asyncio.sleep(60)
-        counters = world.memory.rows["a"].data.counters  # type: ignore[attr-defined]
+        counters = world.state("a").counters
         assert counters[Status.SUCCEEDED] > 50
 
     play(story)
@@ -146,7 +147,9 @@ def test_pauses_of_the_app_are_forgotten_once_they_matter_no_more() -> None:
             await control.resume(None)
             await asyncio.sleep(40)
         await asyncio.sleep(3 * 3600)
-        assert world.memory.rows[""].data.pauses == ()  # type: ignore[attr-defined]
+        app = world.memory.rows[""].data
+        assert isinstance(app, AppState)
+        assert app.pauses == ()
 
     play(story)
 
@@ -169,7 +172,7 @@ def test_a_job_that_is_declared_again_while_it_is_being_retired_stays() -> None:
             await asyncio.sleep(5)
             await retire(job, now, orphaned_at)
 
-        housekeeper._retire = slow  # type: ignore[method-assign]
+        housekeeper._retire = slow  # type: ignore[method-assign]  # the moment between decision and deletion
         await asyncio.sleep(2 * 3600)
         assert "x" in stays.jobs
         lines, _ = world.memory.history.read("x", [Status.RETIRED], None, None, 10, "")

@@ -101,7 +101,7 @@ def test_a_deploy_loses_no_time_between_the_old_definition_and_the_new() -> None
             node.declare("report", "@every 5s", 1)
             node.start()
         await asyncio.sleep(30)
-        assert world.memory.rows["report"].data.spec.expression == "@every 5s"  # type: ignore[attr-defined]
+        assert world.state("report").spec.expression == "@every 5s"
         await _rest(world)
 
     play(story)
@@ -120,7 +120,7 @@ def test_a_crash_looping_new_pod_gives_way_to_the_old_definition() -> None:
             await asyncio.sleep(2)
             await bad.kill()
         await asyncio.sleep(20)
-        assert world.memory.rows["report"].data.spec.expression == "@every 10s"  # type: ignore[attr-defined]
+        assert world.state("report").spec.expression == "@every 10s"
         await asyncio.sleep(30)
         assert world.started[-1].at > world.memory.clock() - 11_000_000
         await _rest(world)
@@ -139,7 +139,7 @@ def test_a_pause_from_another_process_holds_when_it_returns() -> None:
         await asyncio.sleep(60)
         assert len(world.memory.accepted) == sent
         await world.control().resume(None)
-        counters = world.memory.rows["a"].data.counters  # type: ignore[attr-defined]
+        counters = world.state("a").counters
         assert counters[Status.PAUSED] == 12
         (line,) = await world.control().history("a", status="paused")
         assert (line.count, line.detail) == (12, "freeze")
@@ -158,7 +158,7 @@ def test_a_pause_with_an_end_ends_by_itself() -> None:
         await asyncio.sleep(7)
         await world.control().pause("a", until=START + timedelta(seconds=31))
         await asyncio.sleep(60)
-        counters = world.memory.rows["a"].data.counters  # type: ignore[attr-defined]
+        counters = world.state("a").counters
         assert counters[Status.PAUSED] == 5
         assert counters[Status.SUCCEEDED] >= 6
         await _rest(world)
@@ -194,9 +194,9 @@ def test_triggers_without_a_key_are_each_their_own() -> None:
         await asyncio.sleep(5)
         done = await world.control().trigger("a", payload="fail", wait=True)
         assert done.outcome == "failed"
-        state = world.memory.rows["a"].data
-        assert state.manual == {"succeeded": 1, "skipped": 3, "failed": 1}  # type: ignore[attr-defined]
-        assert state.counters == {}  # type: ignore[attr-defined]
+        state = world.state("a")
+        assert state.manual == {"succeeded": 1, "skipped": 3, "failed": 1}
+        assert state.counters == {}
 
     play(story)
 
@@ -222,7 +222,7 @@ def test_a_job_that_nobody_declares_is_retired_after_an_hour_and_may_come_back()
         assert "succeeded 2" in lines[0].detail
         other.declare("gone", "@every 60s", 1)
         await asyncio.sleep(130)
-        assert world.memory.rows["gone"].data.counters == {"succeeded": 2}  # type: ignore[attr-defined]
+        assert world.state("gone").counters == {"succeeded": 2}
         await _rest(world)
 
     play(story)
@@ -240,7 +240,7 @@ def test_a_one_off_fires_once_and_a_bygone_one_leaves_its_line() -> None:
             node.start()
         await asyncio.sleep(60)
         assert len(world.by_key["soon", at(20)]) == 1
-        counters = world.memory.rows["bygone"].data.counters  # type: ignore[attr-defined]
+        counters = world.state("bygone").counters
         assert counters == {Status.MISSED: 1}
         assert len(await world.control().history("bygone")) == 1
 
@@ -271,12 +271,12 @@ def test_a_loss_of_data_is_noticed_and_firing_goes_on_from_what_is_remembered() 
     async def story(world: World) -> None:
         made = nodes(world, 3, ("a", "@every 5s", 0.1))
         await asyncio.sleep(31)
-        before = world.memory.rows["a"].data.counters[Status.SUCCEEDED]  # type: ignore[attr-defined]
+        before = world.state("a").counters[Status.SUCCEEDED]
         world.memory.clear()
         await asyncio.sleep(10)
         assert all(node.engine is not None and node.engine.losses == 1 for node in made)
         await asyncio.sleep(60)
-        after = world.memory.rows["a"].data.counters[Status.SUCCEEDED]  # type: ignore[attr-defined]
+        after = world.state("a").counters[Status.SUCCEEDED]
         assert after >= before + 12
         keys = [run.key for run in world.started]
         assert len(keys) == len(set(keys))

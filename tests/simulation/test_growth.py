@@ -10,6 +10,7 @@ from sched_ram import Memory, RamBackend
 from schedcore._engine import Engine
 from schedcore._jobs import JobOptions, make_job
 from schedcore._launch import InLoop
+from schedcore._state import JobState
 
 from .virtual import VirtualClock, now_us, run_virtual
 
@@ -30,7 +31,9 @@ def test_nothing_grows_with_the_number_of_fires() -> None:
             await asyncio.sleep(seconds)
             gc.collect()
             counts.append(len(gc.get_objects()))
-        fired = sum(memory.rows["job"].data.counters.values())  # type: ignore[attr-defined]
+        state = memory.rows["job"].data
+        assert isinstance(state, JobState)
+        fired = sum(state.counters.values())
         running.cancel()
         return fired, *counts
 

@@ -205,6 +205,12 @@ class World:
         self.nodes.append(node)
         return node
 
+    def state(self, job: str) -> JobState:
+        """Return what the job's row holds."""
+        data = self.memory.rows[job].data
+        assert isinstance(data, JobState)
+        return data
+
     def spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
