@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from msgpack import packb
+
 from sched_redis._keys import Keys, trigger_key, trigger_name
 from schedcore import codec
 from schedcore.errors import CodecError
@@ -13,36 +15,30 @@ from schedcore.protocols import Answer, Delivery, Micros, Row, Status, Step, Tri
 
 log = logging.getLogger("schedcore")
 
-END = b"\x1f"
-
-
 def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
-    """Write steps as the fields that `commit.lua` reads, and name the keys that it needs for them."""
+    """Write steps as `commit.lua` reads them, and name the keys that it needs for them, in order of use."""
     used: list[str] = []
-    fields: list[bytes] = []
+    fields: list[object] = []
     for step in steps:
-        texts = [step.id.replace(" ", "_"), step.job]
-        fields += [text.encode() for text in texts]
-        fields.append(b"" if step.data is None else codec.dump(step.data))
-        fields += [b"%d" % step.not_before, b"%d" % len(step.expects)]
+        expects, send, done, runs = [], [], [], []
         for job, version in step.expects:
-            fields += [job.encode(), b"%d" % version]
-        fields.append(b"%d" % len(step.send))
+            expects += [job, str(version)]
         for trigger in step.send:
             name = trigger_name(trigger.job, trigger.key)
             used.append(keys.lock(name))
-            fields += [name.encode(), codec.dump(trigger)]
-        fields.append(b"%d" % len(step.done))
+            send += [name, codec.dump(trigger)]
         for delivery in step.done:
-            fields += [name_of(delivery.trigger).encode(), b"%d" % delivery.token]
-        fields.append(b"%d" % len(step.runs))
+            done += [name_of(delivery.trigger), str(delivery.token)]
         for run in step.runs:
-            fields += [b"0" if run.status is Status.SUCCEEDED else b"1", codec.dump(run)]
-        if step.runs:
+            runs += [run.status is not Status.SUCCEEDED, codec.dump(run)]
+        if runs:
             used += keys.history(step.job)
-        fields += [b"%d" % step.keep.lines, b"%d" % step.keep.failures, b"%d" % step.keep.age]
-    fields.append(b"")
-    return used, END.join(fields)
+        data = False if step.data is None else codec.dump(step.data)
+        keep = (step.keep.lines, step.keep.failures, step.keep.age)
+        id_ = step.id.replace(" ", "_")
+        fields.append((id_, step.job, data, step.not_before, expects, send, done, runs, keep))
+    packed: bytes = packb(fields, use_bin_type=False)
+    return used, packed
 
 
 def name_of(trigger: Trigger) -> str:
