@@ -231,7 +231,7 @@ def test_what_was_taken_beside_a_function_that_blocks_in_its_first_step_is_given
             may_begin.set()
             time.sleep(0.3)  # noqa: ASYNC251  all three are taken together
             await asyncio.to_thread(helper.join)
-            await asyncio.to_thread(until, lambda: not memory.items, 2)
+            await asyncio.to_thread(until, lambda: not memory.items, 1)
 
     may_begin = threading.Event()
 
