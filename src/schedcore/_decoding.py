@@ -72,8 +72,9 @@ def _past(fields: Fields) -> Past:
 
 def _recent(fields: Fields) -> Recent:
     key, at, outcome = fields.pop("key"), fields.pop("at"), fields.pop("outcome")
-    detail = fields.pop("detail", "")
-    return Recent(_text(key), _instant(at), _text(outcome), _text(detail), _extra(fields))
+    detail, ended = _text(fields.pop("detail", "")), fields.pop("ended_at", None)
+    ended = None if ended is None else _instant(ended)
+    return Recent(_text(key), _instant(at), _text(outcome), detail, ended, _extra(fields))
 
 
 def _waiting(fields: Fields) -> Trigger:

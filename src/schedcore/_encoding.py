@@ -125,9 +125,10 @@ def _past_text(past: Past) -> str:
 
 def _recent_text(recent: Recent) -> str:
     detail = f',"detail":{_quoted(recent.detail)}' if recent.detail else ""
+    ended = "" if recent.ended_at is None else f',"ended_at":{recent.ended_at}'
     return (
         f'{{"key":{_quoted(recent.key)},"at":{recent.at},"outcome":{_quoted(recent.outcome)}'
-        f"{detail}{_tail(recent.extra)}}}"
+        f"{detail}{ended}{_tail(recent.extra)}}}"
     )
 
 

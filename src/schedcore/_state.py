@@ -112,12 +112,16 @@ class Pause:
 
 @attrs.frozen
 class Recent:
-    """A key that was triggered by hand or backfilled, and what became of it."""
+    """A key that was triggered by hand or backfilled, and what became of it.
+
+    `ended_at` is when its end was noticed: with the next key that is learnt.
+    """
 
     key: str
     at: Micros
     outcome: str
     detail: str = ""
+    ended_at: Micros | None = None
     extra: str = ""
 
 

@@ -77,7 +77,7 @@ class Accounting(RuleBasedStateMachine):
         self.declarations = 0
         self.limits = (
             patch.multiple(_overlap, LIMIT=LIMIT),
-            patch.multiple(_draft, LIMIT=LIMIT, RECENT_KEYS=RECENT_KEYS),
+            patch.multiple(_draft, LIMIT=LIMIT, RECENT_KEYS=RECENT_KEYS, JUST_ENDED=LIMIT),
             patch.multiple(_definitions, PAST=1000),
         )
         for limit in self.limits:
@@ -268,7 +268,7 @@ class Accounting(RuleBasedStateMachine):
         assert len(state.waiting) <= LIMIT
         pending = {*state.outstanding, *keys(state.waiting)}
         assert {key for key in pending if not key.isdecimal()} <= {r.key for r in state.recent}
-        assert len([r for r in state.recent if r.key not in pending]) <= RECENT_KEYS + LIMIT
+        assert len([r for r in state.recent if r.key not in pending]) <= 2 * LIMIT
 
     @invariant()
     def wakes_later(self) -> None:
