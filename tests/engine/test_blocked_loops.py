@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from random import Random
@@ -275,3 +275,37 @@ def test_what_was_given_back_does_not_begin_when_its_loop_comes_to_it() -> None:
 
     assert asyncio.run(execution.perform(attempt)) is None
     assert not ran
+
+
+def test_another_replica_runs_what_a_blocked_loop_does_not_begin() -> None:
+    """Its loop is free: scheduled coroutines go on there, and nothing goes round between the two."""
+    memory = Memory()
+    blocked = Scheduler("app", backend=RamBackend("app", memory=memory), drain=5)
+    free = Scheduler("app", backend=RamBackend("app", memory=memory), drain=5)
+    ran: list[str] = []
+    tokens: list[int] = []
+
+    def job(replica: str) -> Callable[[RunContext], Coroutine[None, None, None]]:
+        async def note(run: RunContext) -> None:
+            ran.append(replica)
+            tokens.append(run.token)
+
+        return note
+
+    for s, name in ((blocked, "blocked"), (free, "free")):
+        for number in range(4):
+            s.add_job(f"job-{number}", "@every 500ms", job(name))
+        s.add_job("plain", "@every 1s", nothing)
+
+    async def main() -> None:
+        async with blocked:
+            await asyncio.sleep(0.5)
+            ran.clear()
+            time.sleep(4.3)  # noqa: ASYNC251  that it blocks is the point
+            meanwhile = list(ran)
+        assert "blocked" not in meanwhile
+        assert len(meanwhile) >= 20, f"only {len(meanwhile)} of 32 were run"
+        assert len(set(tokens)) == len(tokens)
+
+    with free:
+        asyncio.run(main())
