@@ -80,6 +80,7 @@ class Engine:
         self.committer.fell_back = self.pulse.hurry
         self.ready = asyncio.Event()
         self.losses = 0
+        self._failures = 0
         self.started_at: Micros = 0
         self._plain_facts = dict(facts or {})
         self.housekeeper = Housekeeper(
@@ -92,7 +93,6 @@ class Engine:
     async def run(self, launcher: Launcher) -> None:
         """Connect and work until cancelled; whatever fails inside is said, and begun again."""
         self.runner.launcher = launcher
-        failures = 0
         while True:
             try:
                 await self._connect()
@@ -103,12 +103,11 @@ class Engine:
                     ]
                     group.create_task(self.reporter.run())
                     group.create_task(self.pulse.watch())
-                    failures = 0
                     await self._beat_for_ever()
             except Exception as exc:
-                failures += 1
+                self._failures += 1
                 self.link.ever_failed.set()
-                pause = min(LONGEST_RESTART, 0.5 * 2.0 ** min(failures, 10))
+                pause = min(LONGEST_RESTART, 0.5 * 2.0 ** min(self._failures, 10))
                 log.exception(
                     "the engine of app %s failed and starts again in %.1f s: %s",
                     self.app,
@@ -153,6 +152,7 @@ class Engine:
                 await self.committer.read(self.jobs)
                 await self.declare(self.jobs)
             await self.housekeeper.look(self.clock.now())
+            self._failures = 0
 
     async def stop(self, drain: float) -> list[str]:
         """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
