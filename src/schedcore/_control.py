@@ -108,7 +108,7 @@ class Control:
             pause = min(0.5, pause * 1.5)
 
     async def _from_history(self, row: Row, key: str) -> Triggered:
-        """A hundred newer keys have ended since: the line tells what became of this one."""
+        """Its key is no longer remembered: the line tells what became of this one."""
         runs, _ = await self._link.call(lambda: self._store.runs(row.job, limit=1000))
         line = next((run for run in runs if run.key == f"{Kind.MANUAL}:{key}"), None)
         if line is not None:

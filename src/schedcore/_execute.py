@@ -34,6 +34,7 @@ class Execution:
     """
 
     __slots__ = (
+        "_undecided",
         "began",
         "context",
         "delivery",
@@ -45,7 +46,6 @@ class Execution:
         "over",
         "random",
         "received_at",
-        "released",
         "started_at",
         "task",
         "told",
@@ -60,7 +60,7 @@ class Execution:
         self.random = random
         self.received_at = now()
         self.began = False
-        self.released = False
+        self._undecided = [None]
         self.over = False
         self.told = False
         self.in_thread = False
@@ -78,6 +78,14 @@ class Execution:
     def may_run_again(self) -> bool:
         """Tell whether it may be given back: not what has ended, nor what began and is to run once."""
         return not self.over and not (self.started_at and self.options.delivery == "at_most_once")
+
+    def decide(self) -> bool:
+        """Take the one decision of a delivery, to begin or to give it back; tell whether it was open."""
+        try:
+            self._undecided.pop()
+        except IndexError:
+            return False
+        return True
 
     def interrupt(self, why: str) -> None:
         """End the run early: a coroutine is cancelled, a plain function sees `run.cancelled`."""
@@ -134,7 +142,10 @@ class Execution:
                 await prepare()
             if self.ended_by is not None:
                 return asyncio.CancelledError()
-            if not self.began or not self.started_at:
+            if not self.began:
+                if not self.decide():
+                    self.ended_by = STOPPING
+                    return asyncio.CancelledError()
                 self.began = True
                 self.started_at = self.now()
             if timeout is None:
