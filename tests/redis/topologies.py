@@ -103,6 +103,7 @@ class Sentinel(RedisServer):
 
     def _settings(self) -> dict[str, str]:
         assert self.primary is not None
+        # A sentinel connects to a new primary within a second: were it less, one failover would beget the next.
         return {
             "bind": "127.0.0.1",
             "port": str(self.port),
@@ -110,8 +111,8 @@ class Sentinel(RedisServer):
             "dir": str(self.directory / "data"),
             "sentinel myid": self.id,
             f"sentinel monitor {self.name}": f"127.0.0.1 {self.primary.port} 2",
-            f"sentinel down-after-milliseconds {self.name}": "500",
-            f"sentinel failover-timeout {self.name}": "3000",
+            f"sentinel down-after-milliseconds {self.name}": "2000",
+            f"sentinel failover-timeout {self.name}": "5000",
             f"sentinel parallel-syncs {self.name}": "2",
             **{f"sentinel known-replica {self.name} 127.0.0.1 {r.port}": "" for r in self.replicas},
             **{f"sentinel known-sentinel {self.name} 127.0.0.1 {s.port}": s.id for s in self.others},
@@ -192,7 +193,7 @@ class SentinelSet(ServerSet):
     def rejoin(self) -> None:
         """Start whoever is down again, as a follower, and wait until all is as at the start.
 
-        (One that comes back as a primary, by its own `restart`, is put right by the sentinels after 10 to 20 s.)
+        (What comes back as a primary, by its own `restart`, the sentinels put right after 10 to 20 s.)
         """
         self._follow()
         for server in self.servers:
