@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from attrs import define, field
 from tests.redis.binaries import FORCED, ServerBinary, all_servers
 
-SUITE = ("tests/redis", "tests/contracts")
+SUITE = ("tests/redis", "tests/contracts", "--ignore=tests/contracts/test_ram.py")
 LEGS = ("6.2", "7.0", "8")
 PLAIN = "one server"
 TOPOLOGIES = (PLAIN, "unix", "acl", "tls", "sentinel", "cluster")

@@ -103,7 +103,7 @@ class Sentinel(RedisServer):
 
     def _settings(self) -> dict[str, str]:
         assert self.primary is not None
-        # A sentinel connects to a new primary within a second: were it less, one failover would beget the next.
+        # Sentinels take up to 1 s to connect to a new primary: were it less, one failover would beget the next.
         return {
             "bind": "127.0.0.1",
             "port": str(self.port),
