@@ -69,7 +69,7 @@ class Engine:
         self.clock = StoreClock(clock)
         self.link = Link(app, random)
         self.committer = Committer(backend, self.link, replica)
-        self.ticker = Ticker(self.committer, self.clock)
+        self.ticker = Ticker(self.committer, self.clock, random)
         self.runner = Runner(self.jobs, self.clock.now, random, concurrency=concurrency, threads=threads)
         self.pulse = Pulse(backend, replica, self.clock, self.committer, self.runner, self._facts)
         self.reporter = Reporter(

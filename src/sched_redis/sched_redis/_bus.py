@@ -20,7 +20,7 @@ CHUNK = 128
 """How many steps travel in one call: Redis does nothing else meanwhile."""
 
 BURST = 50
-"""From so many steps on, the versions alone are read first: whoever comes late sends nothing."""
+"""With more steps than this, and others who were faster lately, the versions alone are read first."""
 
 RENEWED_AT_ONCE = 500
 PAGE = 1000
@@ -40,6 +40,7 @@ class RedisBus:
         self.replica = ""
         self._client = client
         self._decoder = _wire.Decoder()
+        self._contended = False
         self._more = False
         self._unsure = False
 
@@ -53,33 +54,36 @@ class RedisBus:
         return answers
 
     async def _commit_chunk(self, steps: Sequence[Step]) -> Sequence[Answer]:
-        late = await self._late(steps) if len(steps) > BURST else {}
-        answers = await self._commit([step for step in steps if step.job not in late])
+        late = await self._late(steps) if self._contended and len(steps) > BURST else {}
+        answers = await self._commit([step for step in steps if step.id not in late])
+        self._contended = bool(late) or any(answer.verdict is Verdict.CHANGED for answer in answers)
         if not late:
             return answers
         in_time = iter(answers)
-        return [late.get(step.job) or next(in_time) for step in steps]
+        return [late.get(step.id) or next(in_time) for step in steps]
 
     async def _late(self, steps: Sequence[Step]) -> dict[str, Answer]:
-        """Answer the steps whose rows somebody has changed already."""
+        """Answer the steps whose rows somebody has changed already.
+
+        Versions are read before contents: a content that is newer than its version is refused later, while
+        the opposite could undo a step.
+        """
         keys = self._client.keys
-        stored = await self._client.call("HMGET", keys.versions, *[step.job for step in steps])
-        changed = [
-            (step, version)
-            for step, version in zip(steps, stored, strict=True)
-            if not _is_expected(step, version or b"0")
-        ]
+        jobs = list(dict.fromkeys([job for step in steps for job, _ in step.expects]))
+        stored = dict(zip(jobs, await self._client.call("HMGET", keys.versions, *jobs), strict=True))
+        changed = [step for step in steps if not _is_expected(step, stored[step.job] or b"0")]
         if not changed:
             return {}
-        names = [job for step, _ in changed for job, _ in step.expects]
-        said = await self._client.run(
-            "rows", (keys.versions, keys.rows, keys.names, keys.held), ("jobs", *dict.fromkeys(names))
-        )
-        rows = {job.decode(): self._decoder.row(job.decode(), *more[:2]) for job, *more in said}
-        now = _micros(await self._client.call("TIME"))
+        jobs = list(dict.fromkeys([job for step in changed for job, _ in step.expects]))
+        contents = await self._client.call("HMGET", keys.rows, *jobs)
+        versions = {job: (stored[job] or b"0").split(b" ", 1)[0] for job in jobs}
+        now = max(map(int, versions.values()))  # a version is the clock's as it was given out
+        rows = {
+            job: self._decoder.row(job, versions[job], data) for job, data in zip(jobs, contents, strict=True)
+        }
         return {
-            step.job: Answer(Verdict.CHANGED, tuple([rows[job] for job, _ in step.expects]), now)
-            for step, _ in changed
+            step.id: Answer(Verdict.CHANGED, tuple([rows[job] for job, _ in step.expects]), now)
+            for step in changed
         }
 
     async def _commit(self, steps: Sequence[Step], lock: Micros = RedisLocker.TTL) -> list[Answer]:

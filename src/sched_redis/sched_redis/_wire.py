@@ -15,6 +15,7 @@ from schedcore.protocols import Answer, Delivery, Micros, Row, Status, Step, Tri
 
 log = logging.getLogger("schedcore")
 
+
 def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
     """Write steps as `commit.lua` reads them, and name the keys that it needs for them, in order of use."""
     used: list[str] = []
