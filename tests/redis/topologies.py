@@ -103,7 +103,7 @@ class Sentinel(RedisServer):
 
     def _settings(self) -> dict[str, str]:
         assert self.primary is not None
-        # Sentinels take up to 1 s to connect to a new primary: were it less, one failover would beget the next.
+        # Sentinels take up to 1 s to reach a new primary: with less than that, failovers beget failovers.
         return {
             "bind": "127.0.0.1",
             "port": str(self.port),
