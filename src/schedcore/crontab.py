@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
 from datetime import datetime
@@ -77,10 +78,12 @@ class Command:
         try:
             await self.job(run)
         except CommandFailedError as exc:
-            if "\n" in exc.output:  # of which the runner's own warning tells the last line alone
-                run.log.info("job %s: %s", run.job, exc)
+            run.log.warning("%s", self.job.in_the_log(run, str(exc)))
             raise
-        run.log.info("job %s: %s", run.job, run._progress)
+        except asyncio.CancelledError:
+            run.log.warning("%s", self.job.in_the_log(run, run._progress))
+            raise
+        run.log.info("%s", self.job.in_the_log(run, run._progress))
 
 
 def _together(errors: list[CrontabError]) -> CrontabError:

@@ -113,8 +113,8 @@ def test_a_crontab_runs_its_commands(tmp_path: Path, start: Start) -> None:
         "@every 200ms echo oops; exit 3\n",
     )
     running = start("--crontab", tab, "--backend", "ram", "--tz", "Europe/Berlin")
-    running.until_logged("exit 0: hello there, %\nof one line\nand another")
-    running.until_logged("exit 3: oops")
+    running.until_logged(f'{tab}:3 (echo "$GREETING, %"; cat): exit 0: ... and another')
+    running.until_logged(f"{tab}:4 (echo oops; exit 3): exit 3: oops")
     running.process.send_signal(signal.SIGTERM)
     log = running.end()
     assert "2 jobs" in log
