@@ -131,3 +131,18 @@ def test_the_same_crontab_twice_is_refused(tmp_path: Path, scheduler: Scheduler)
     add_crontab(scheduler, tmp_path / "tab")
     with pytest.raises(ConfigurationError, match=r"tab:2.*tab:2"):
         add_crontab(scheduler, tmp_path / "tab")
+
+
+def test_a_system_crontab_is_not_mistaken_for_a_users(
+    tmp_path: Path, scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where each command begins with a user, `system=` has to be said; a single one is doubted in the log."""
+    (tmp_path / "tab").write_text("@daily root true\n")
+    with pytest.raises(ConfigurationError, match="pass system=True"):
+        add_crontab(scheduler, tmp_path / "tab")
+    (line,) = add_crontab(scheduler, tmp_path / "tab", system=False)
+    assert line.command == "root true"
+    assert caplog.text == ""
+    (tmp_path / "tab").write_text("@daily root false\n@daily date\n")
+    assert len(add_crontab(scheduler, tmp_path / "tab")) == 2
+    assert f"{tmp_path}/tab:1: its command begins with 'root'" in caplog.text
