@@ -73,13 +73,17 @@ def instant(text: str, tz: str) -> datetime:
     Raises:
         ConfigurationError: it is none.
     """
-    text = f"{text} 00:00" if len(text) == len("2026-12-24") else text
-    schedule = parse_schedule(text, tz=tz)
-    if schedule.shortest_gap() is not None:
+    zone_of(tz)
+    try:
+        schedule = parse_schedule(f"{text} 00:00" if len(text) == len("2026-12-24") else text, tz=tz)
+        at = datetime.fromisoformat(schedule.expression)
+    except ValueError:  # of which a ScheduleError is one
+        at = None
+    if at is None or not 1 < at.year < 9999:  # whose edges have no local time
         raise ConfigurationError(
-            f"{text!r} is no instant; write e.g. 2026-12-24 or 2026-12-24T18:00:00+01:00"
+            f"--after {text!r} is no instant; write e.g. 2026-12-24 or 2026-12-24T18:00:00+01:00"
         )
-    return datetime.fromisoformat(schedule.expression)
+    return at
 
 
 def oddity(schedule: Schedule, at: datetime) -> str:
