@@ -102,6 +102,8 @@ def next_(
     if crontabs:
         found = _cli_crontab.read(crontabs, tz=tz, system=system)
         _cli_crontab.complain(found)
+        if not found.lines:
+            raise ConfigurationError(f"{', '.join(crontabs)} holds no command that can be run")
         _show(_cli_crontab.due(found, begin, number or 1), as_json=as_json)
         if found.errors and not skip_invalid:
             raise ConfigurationError("`run` would start nothing of this before these lines are corrected")

@@ -94,7 +94,7 @@ def due(crontabs: Crontabs, begin: datetime, number: int) -> list[Due]:
     for line in crontabs.lines:
         schedule = parse_schedule(line.schedule, tz=line.tz, key=line.name)
         times = due_of_schedule(schedule, begin, number, line.name)
-        if line.source.startswith("@reboot"):
+        if line.source.lower().startswith("@reboot"):
             times = [attrs.evolve(time, note="@reboot: once after each start of `run`") for time in times]
         found += [attrs.evolve(time, command=line.command) for time in times]
     return sorted(found, key=lambda time: time.at)

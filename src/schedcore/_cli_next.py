@@ -9,11 +9,15 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from schedcore._cli_show import local, utc
+from schedcore._command import shortened
 from schedcore._jobs import Job
 from schedcore._units import to_datetime, to_micros
 from schedcore._zones import Stretch, zone_of
 from schedcore.errors import ConfigurationError
 from schedcore.schedules import Schedule, parse_schedule
+
+COMMAND_SHOWN = 200
+"""So much of a command has place in a table."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -45,7 +49,7 @@ class Due:
         zone = self.schedule.tz
         expression = self.schedule.expression if self.job else ""
         at = local(self.at, zone), zone, utc(self.at)
-        return (*at, self.job, expression, self.command, self.note)
+        return (*at, self.job, expression, shortened(self.command, COMMAND_SHOWN), self.note)
 
 
 def due_of_schedule(schedule: Schedule, after: datetime, limit: int, job: str = "") -> list[Due]:
