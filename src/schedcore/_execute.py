@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from random import Random
 
 from schedcore._draft import Outcome
+from schedcore._foreground import may_interrupt
 from schedcore._jobs import Job
 from schedcore._state import Options
 from schedcore.context import RunContext, _current
@@ -144,7 +144,7 @@ class Execution:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is the user's function
             return error
         except BaseException as error:  # a job that calls sys.exit must not end the process
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            if isinstance(error, KeyboardInterrupt) and may_interrupt():
                 raise
             return as_exception(error)
         return None
