@@ -12,7 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from schedcore._draft import Outcome
-from schedcore._execute import Execution, as_exception, attempt_coroutine, call_plain
+from schedcore._execute import Execution, attempt_coroutine, call_plain
+from schedcore._telling import as_exception
 from schedcore._threads import Threads
 from schedcore.protocols import Status
 
