@@ -38,7 +38,7 @@ def test_the_same_key_answers_the_same() -> None:
 
 def test_a_long_detail_is_cut_where_keys_are_remembered() -> None:
     """A row does not grow by a traceback per key; the end of it, which names the error, is kept."""
-    row = Story().row
+    row = Story().ledger.row
     _, draft = _rules.ask(row, "a", None, micros("00:01"))
     assert draft is not None
     draft.remember("manual:a", Kind.MANUAL, "failed", "Traceback\n" * 1000 + "ValueError: boom")
