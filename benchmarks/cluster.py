@@ -257,8 +257,7 @@ def run(url: str) -> None:
     late = once(steady_bare, 8)
     ours, _ = once(steady_ours, 8)
     print(f"100 a second: p99 {p(ours, 0.99) - p(late, 0.99):+.1f} ms")
-    print(
-        f"    (bare p50 {p(late, 0.5):.1f}, p99 {p(late, 0.99):.1f} ms, ours {p(ours, 0.5):.1f}, {p(ours, 0.99):.1f})"
-    )
+    for name, each in (("bare", late), ("ours", ours)):
+        print(f"    ({name}: p50 {p(each, 0.5):.1f} ms, p99 {p(each, 0.99):.1f} ms)")
     ours, share = once(steady_ours, 8, 3)
     print(f"three replicas in one process: p99 {p(ours, 0.99):.1f} ms, runs {sorted(share.values())}")
