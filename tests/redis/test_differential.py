@@ -404,7 +404,7 @@ class Twins(RuleBasedStateMachine):
         self.pair(replica, *self.ask(replica, act))
 
     async def has_been_read(self) -> bool:
-        """Tell whether each entry of the stream is somebody's: handing on what is unknown may take a while."""
+        """Tell whether each entry of the stream is somebody's: handing on may take a while."""
         stream = self.worlds[1].keys.stream
         async with redis.Redis.from_url(self.worlds[1].url) as client:
             return await client.xlen(stream) == (await client.xpending(stream, GROUP))["pending"]
