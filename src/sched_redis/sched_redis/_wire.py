@@ -70,10 +70,18 @@ class Decoder:
         deliveries = tuple([step.done[place - 1] for place in refused])
         return Answer(Verdict(verdict.decode()), rows, now, deliveries)
 
-    def refused(self, step: Step, verdict: Verdict, rows: Mapping[str, bytes | None]) -> Answer:
-        """Answer a step that was not sent; its `now` is the newest version there, given out by that clock."""
+    def unsent(
+        self, steps: Sequence[Step], verdicts: Sequence[Verdict], rows: Mapping[str, bytes | None]
+    ) -> list[Answer]:
+        """Answer steps that were not sent, from rows that were read.
+
+        Their `now` is the newest version there: it was given out by that clock.
+        """
         now = max([made_by(stored)[0] for stored in rows.values()])
-        return Answer(verdict, tuple([self.row(job, rows[job]) for job, _ in step.expects]), now)
+        return [
+            Answer(verdict, tuple([self.row(job, rows[job]) for job, _ in step.expects]), now)
+            for step, verdict in zip(steps, verdicts, strict=True)
+        ]
 
     def row(self, job: str, stored: bytes | None) -> Row:
         """Make a row of what is stored: "version id id", a newline, and the content."""
