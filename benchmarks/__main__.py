@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import engine, schedules
+from benchmarks import cluster, engine, schedules
 
-ALL = {"schedules": schedules.main, "engine": engine.main}
+ALL = {"schedules": schedules.main, "engine": engine.main, "cluster": cluster.main}
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ import asyncio
 import logging
 import subprocess
 import sys
+import threading
+import time
 from uuid import uuid4
 
 import pytest
@@ -79,3 +81,32 @@ def test_history_is_bounded_by_lines_and_keeps_the_last_failures() -> None:
     lines, cursor = memory.history.read("job", None, None, None, 1000, "")
     assert [line.scheduled_at for line in lines] == [*range(999, 949, -1), *range(19, 14, -1)]
     assert cursor == ""
+
+
+def test_the_history_of_a_name_that_is_used_no_more_is_forgotten() -> None:
+    """What is too old is dropped within the hour, though nothing is appended under its name again."""
+    now = [0]
+    memory = Memory(lambda: now[0])
+    backend = RamBackend("app", memory=memory)
+    hour = 3_600_000_000
+    for number, name in enumerate(("retired", "lives")):
+        run = Run(name, number, Status.FAILED)
+        memory.history.append([run], Keep(age=(2 + 20 * number) * hour), 0)
+    for at, left in ((hour, ["retired", "lives"]), (4 * hour, ["lives"]), (30 * hour, [])):
+        now[0] = at
+        asyncio.run(backend.store.beat("r0", {}, 10_000_000))
+        assert list(memory.history._lines) == list(memory.history._failures) == left
+
+
+def test_two_schedulers_of_one_memory_wake_each_other() -> None:
+    """Each has an event loop on a thread of its own; what one sends, the other runs at once."""
+    memory, ran = Memory(), threading.Event()
+    one = Scheduler("app", backend=RamBackend("app", memory=memory))
+    two = Scheduler("app", backend=RamBackend("app", memory=memory))
+    two.add_job("a", "@every 24h", ran.set)
+    with one, two:
+        for _ in range(10):
+            ran.clear()
+            time.sleep(0.05)  # the other one is asleep
+            one.blocking.trigger("a")
+            assert ran.wait(0.5), "it slept on"

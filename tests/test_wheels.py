@@ -162,13 +162,11 @@ def test_ram_alone_runs_jobs_without_redis(environment: Callable[..., Callable[[
     assert python(A_JOB_RUNS.format(options="")).split() == []
 
 
-def test_redis_alone_refuses_for_now(environment: Callable[..., Callable[[str], str]]) -> None:
-    """With [redis] only, that backend is the one chosen, and it says that it is not there yet."""
+def test_redis_alone_runs_jobs(environment: Callable[..., Callable[[str], str]], redis_url: str) -> None:
+    """With [redis] only, that backend is the one chosen, with its scripts, and RAM is not there."""
     python = environment("schedcore[redis]")
     assert json.loads(python(IMPORTABLE)) == ["schedcore", "sched_redis", "redis"]
-    kinds, text = python(REFUSAL.format(options="")).split("\n", 1)
-    assert "BackendError" in kinds.split()
-    assert "not there yet" in text
+    assert python(A_JOB_RUNS.format(options=f"url={redis_url!r}")).split() == ["redis", "sched_redis"]
 
 
 def test_both_want_a_choice(environment: Callable[..., Callable[[str], str]]) -> None:

@@ -33,7 +33,7 @@ def load_scheduler(target: str, directory: str = ".") -> Scheduler:
     if name.endswith(".py") or "/" in name:
         dotted = ".".join(Path(name).with_suffix("").parts).strip("./")
         raise TargetError(f"{target!r} is a path; write the module: {dotted}:{attribute or 'scheduler'}")
-    if not name or (colon and not attribute):
+    if not name or name.startswith(".") or (colon and not attribute):
         raise TargetError(f"{target!r} names no scheduler; write MODULE:ATTR, such as app:scheduler")
     module = _imported(name, directory)
     if not colon:

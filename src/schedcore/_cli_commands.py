@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
+from click.core import ParameterSource
 
 from schedcore import _cli_backends, _cli_crontab, _cli_options, _cli_show
 from schedcore._cli_app import load_scheduler
 from schedcore._cli_jobs import job_rows
 from schedcore._cli_next import Due, due_of_job, due_of_schedule, instant
 from schedcore._cli_run import run
+from schedcore._zones import zone_of
 from schedcore.errors import ConfigurationError, UnknownJobError
 from schedcore.schedules import parse_schedule
 
@@ -69,7 +71,9 @@ def jobs(target: str, directory: str, number: int | None, as_json: bool) -> None
 @_cli_options.crontab
 @_cli_options.as_json
 @_cli_options.debug
+@click.pass_context
 def next_(
+    context: click.Context,
     what: tuple[str, ...],
     number: int | None,
     after: str | None,
@@ -92,10 +96,14 @@ def next_(
     """  # noqa: D301  the escape is for click
     if bool(what) == bool(crontabs):
         raise click.UsageError("name either a schedule, an application (MODULE:ATTR) or a --crontab FILE")
+    _check_goes_with(context, what, crontabs)
+    zone_of(tz)
     begin = datetime.now(UTC) if after is None else instant(after, tz)
     if crontabs:
         found = _cli_crontab.read(crontabs, tz=tz, system=system)
         _cli_crontab.complain(found)
+        if not found.lines:
+            raise ConfigurationError(f"{', '.join(crontabs)} holds no command that can be run")
         _show(_cli_crontab.due(found, begin, number or 1), as_json=as_json)
         if found.errors and not skip_invalid:
             raise ConfigurationError("`run` would start nothing of this before these lines are corrected")
@@ -104,6 +112,20 @@ def next_(
     else:
         schedule = parse_schedule(" ".join(what), tz=tz, key=key)
         _show(due_of_schedule(schedule, begin, number or 5), as_json=as_json)
+
+
+def _check_goes_with(context: click.Context, what: Sequence[str], crontabs: Sequence[str]) -> None:
+    """Refuse options that would do nothing, and so are a mistake."""
+    of_app = bool(what) and _TARGET.fullmatch(what[0]) is not None
+    for option, purpose, used in (
+        ("system", "--crontab", bool(crontabs)),
+        ("skip_invalid", "--crontab", bool(crontabs)),
+        ("directory", "MODULE:ATTR", of_app),
+        ("key", "an EXPRESSION", not of_app and not crontabs),
+    ):
+        if not used and context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+            name = {"directory": "--app-dir", "system": "--system or --user"}.get(option)
+            raise click.UsageError(f"{name or '--' + option.replace('_', '-')} goes with {purpose} only")
 
 
 def _due_of_app(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import pwd
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from shutil import which
 
 import attrs
 import click
 
+from schedcore._accounts import taken_for_programs
 from schedcore._cli_next import Due, due_of_schedule
 from schedcore._crontab import CrontabLine, is_system_crontab, load_crontab
 from schedcore.errors import ConfigurationError, CrontabError
@@ -44,11 +43,8 @@ def read(files: Sequence[str], *, tz: str, system: bool | None) -> Crontabs:
         found, wrong = load_crontab(
             "/dev/stdin" if file == "-" else file, tz=tz, system=system, at_start=at_start
         )
-        if system is None and _looks_like_systems(found):
-            raise ConfigurationError(
-                f"each command of {file} begins with the name of a user, as in a system crontab; "
-                "say --system if these are users, or --user if they are programs"
-            )
+        if system is None and not is_system_crontab(file):
+            _told_users(file, found)
         errors += wrong
         for line in found:
             seen[line.name] += 1
@@ -57,11 +53,16 @@ def read(files: Sequence[str], *, tz: str, system: bool | None) -> Crontabs:
     return Crontabs(tuple(files), tuple(lines), tuple(errors))
 
 
-def _looks_like_systems(lines: Sequence[CrontabLine]) -> bool:
-    """Tell whether these may be lines for `/etc/crontab` whose users would be taken for programs."""
-    users = {entry.pw_name for entry in pwd.getpwall()}
-    first = {line.command.split()[0] for line in lines if not is_system_crontab(line.file)}
-    return bool(first) and all(word in users and which(word) is None for word in first)
+def _told_users(file: str, lines: Sequence[CrontabLine]) -> None:
+    """Refuse what must be a system crontab, and warn of lines that may belong into one."""
+    doubtful, every_line = taken_for_programs(lines)
+    if every_line:
+        raise ConfigurationError(
+            f"each command of {file} begins with the name of a user, as in a system crontab; "
+            "say --system if these are users, or --user if they are programs"
+        )
+    for doubt in doubtful:
+        click.echo(f"{doubt}; say --system if it is who runs the line, or --user if all is well", err=True)
 
 
 def complain(crontabs: Crontabs) -> None:
@@ -93,7 +94,7 @@ def due(crontabs: Crontabs, begin: datetime, number: int) -> list[Due]:
     for line in crontabs.lines:
         schedule = parse_schedule(line.schedule, tz=line.tz, key=line.name)
         times = due_of_schedule(schedule, begin, number, line.name)
-        if line.source.startswith("@reboot"):
+        if line.source.lower().startswith("@reboot"):
             times = [attrs.evolve(time, note="@reboot: once after each start of `run`") for time in times]
         found += [attrs.evolve(time, command=line.command) for time in times]
     return sorted(found, key=lambda time: time.at)

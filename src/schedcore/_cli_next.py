@@ -9,11 +9,15 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from schedcore._cli_show import local, utc
+from schedcore._command import shortened
 from schedcore._jobs import Job
 from schedcore._units import to_datetime, to_micros
 from schedcore._zones import Stretch, zone_of
 from schedcore.errors import ConfigurationError
 from schedcore.schedules import Schedule, parse_schedule
+
+COMMAND_SHOWN = 200
+"""So much of a command has place in a table."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
@@ -45,7 +49,7 @@ class Due:
         zone = self.schedule.tz
         expression = self.schedule.expression if self.job else ""
         at = local(self.at, zone), zone, utc(self.at)
-        return (*at, self.job, expression, self.command, self.note)
+        return (*at, self.job, expression, shortened(self.command, COMMAND_SHOWN), self.note)
 
 
 def due_of_schedule(schedule: Schedule, after: datetime, limit: int, job: str = "") -> list[Due]:
@@ -73,13 +77,17 @@ def instant(text: str, tz: str) -> datetime:
     Raises:
         ConfigurationError: it is none.
     """
-    text = f"{text} 00:00" if len(text) == len("2026-12-24") else text
-    schedule = parse_schedule(text, tz=tz)
-    if schedule.shortest_gap() is not None:
+    zone_of(tz)
+    try:
+        schedule = parse_schedule(f"{text} 00:00" if len(text) == len("2026-12-24") else text, tz=tz)
+        at = datetime.fromisoformat(schedule.expression)
+    except ValueError:  # of which a ScheduleError is one
+        at = None
+    if at is None or not 1 < at.year < 9999:  # whose edges have no local time
         raise ConfigurationError(
-            f"{text!r} is no instant; write e.g. 2026-12-24 or 2026-12-24T18:00:00+01:00"
+            f"--after {text!r} is no instant; write e.g. 2026-12-24 or 2026-12-24T18:00:00+01:00"
         )
-    return datetime.fromisoformat(schedule.expression)
+    return at
 
 
 def oddity(schedule: Schedule, at: datetime) -> str:

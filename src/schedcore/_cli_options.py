@@ -27,8 +27,8 @@ class Duration(click.ParamType[timedelta]):
             return value
         try:
             return parse_duration(value if value[-1:].isalpha() else f"{value}s")
-        except ScheduleError as exc:
-            self.fail(f"{value!r} is no length of time; {exc.remedy}", param, ctx)
+        except ScheduleError:
+            self.fail(f"{value!r} is no length of time; write e.g. 90s, 1h30m or 250ms", param, ctx)
 
 
 def _set_debug(context: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -102,10 +102,10 @@ def run(
     variables but the crontab's and cron's own. Two things are chosen: as under cron a command is started
     although its last run goes on (--overlap skip is the careful choice); unlike under cron a time that was
     missed, because the machine slept, say, is made up for, once. Each command has a process group of its
-    own, killed as a whole when its time is up. Its exit code and the end of its output are in the log and
-    in the job's history. A line for another user needs root. If one line cannot be understood nothing is
-    started, unless --skip-invalid. On a backend with a store, replicas that run the same crontab under the
-    same --app run each line once between them.
+    own, killed as a whole when its time is up. Its exit code and the last line of its output are in the
+    log, more of it is in the job's history. A line for another user needs root. If one line cannot be
+    understood nothing is started, unless --skip-invalid. On a backend with a store, replicas that run the
+    same crontab under the same --app run each line once between them.
     """  # noqa: D301  the escape is for click
     if bool(target) == bool(crontabs):
         raise click.UsageError("name either an application, such as app:scheduler, or a --crontab FILE")

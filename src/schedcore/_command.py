@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 TAIL = 4096
 """So many bytes of a command's output are kept, the last ones."""
 
+SHOWN, SHOWN_OF_COMMAND = 200, 60
+"""So many characters of a command's last line, and of the command itself, are told in the log."""
+
 _CHUNK = 1 << 16
 _PAST_EXIT = 1 << 20
 """More than any pipe holds: what is read after a command's end, even if somebody else goes on writing."""
@@ -61,6 +64,7 @@ class CommandJob:
         environment: Everything the command gets; `SHELL`, `HOME` and `PATH` are used as cron uses them.
         stdin: What it reads; `""` for nothing.
         grace: Seconds between SIGTERM and SIGKILL when the run is cancelled or its time is over.
+        place: Where the command is written, for the log.
     """
 
     command: str
@@ -68,6 +72,7 @@ class CommandJob:
     environment: Mapping[str, str] = field(factory=dict, repr=False)
     stdin: str = field(default="", repr=False)
     grace: float = 5.0
+    place: str = ""
 
     @classmethod
     def of(cls, line: CrontabLine) -> CommandJob:
@@ -79,7 +84,18 @@ class CommandJob:
         account = Account.of(line.user)
         defaults = {"SHELL": "/bin/sh", "PATH": "/usr/bin:/bin", "HOME": account.home, "USER": account.name}
         environment = {**defaults, **line.environment, "LOGNAME": account.name}
-        return cls(command=line.command, account=account, environment=environment, stdin=line.stdin)
+        place = f"{line.file}:{line.line}"
+        return cls(
+            command=line.command, account=account, environment=environment, stdin=line.stdin, place=place
+        )
+
+    def in_the_log(self, run: RunContext, outcome: str) -> str:
+        """Tell in one line which run of which command this is, and the last line of what became of it."""
+        first, *others = outcome.splitlines() or [""]
+        if others:
+            first = f"{first.partition(': ')[0]}: ... {others[-1]}"
+        shown = shortened(self.command, SHOWN_OF_COMMAND)
+        return f"job {run.job}, {shortened(self.place, SHOWN)} ({shown}): {shortened(first, SHOWN)}"
 
     async def __call__(self, run: RunContext) -> None:
         """Run the command to its end; what it said last becomes the note of the run.
@@ -126,7 +142,8 @@ class CommandJob:
         home = self.environment.get("HOME") or "/"
         if Path(home).is_dir() and os.access(home, os.X_OK):
             return home
-        run.log.warning("HOME=%s is no directory to be in; the command runs in /", home)
+        complaint = f"HOME={home} is no directory to be in; the command runs in /"
+        run.log.warning("%s", self.in_the_log(run, complaint))
         return "/"
 
     async def _end(self, process: Process) -> None:
@@ -243,6 +260,12 @@ def _told(outcome: str, output: str) -> str:
 def _outcome(code: int) -> str:
     names = {number.value: number.name for number in signal.Signals}
     return f"exit {code}" if code >= 0 else f"killed by {names.get(-code, f'signal {-code}')}"
+
+
+def shortened(text: str, width: int) -> str:
+    """Return a text's beginning, free of what would trouble a log or a terminal."""
+    text = text.strip() if len(text) <= width else text[: width - 3] + "..."
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _bytes(text: str) -> bytes:

@@ -108,7 +108,7 @@ class Control:
             pause = min(0.5, pause * 1.5)
 
     async def _from_history(self, row: Row, key: str) -> Triggered:
-        """A hundred newer keys have ended since: the line tells what became of this one."""
+        """Its key is no longer remembered: the line tells what became of this one."""
         runs, _ = await self._link.call(lambda: self._store.runs(row.job, limit=1000))
         line = next((run for run in runs if run.key == f"{Kind.MANUAL}:{key}"), None)
         if line is not None:
@@ -137,8 +137,8 @@ class Control:
 
     async def pause(self, job: str | None, *, until: datetime | None = None, note: str = "") -> None:
         """Stop scheduled times of a job, or of all, from being sent; it holds when this returns."""
+        end = None if until is None else to_micros(until, "until")
         now = await self._link.call(self._store.now)
-        end = None if until is None else to_micros(until)
         if end is not None and end <= now:
             raise ConfigurationError(f"until {until} has passed already")
         await self._change_pauses(job, lambda pauses: _rules.pause(pauses, now, end, note), now)
@@ -199,14 +199,10 @@ class Control:
     ) -> list[RunInfo]:
         """Read a job's history, newest first."""
         statuses = None if status is None else _statuses([status] if isinstance(status, str) else status)
+        begin = None if after is None else to_micros(after, "after")
+        end = None if until is None else to_micros(until, "until")
         runs, _ = await self._link.call(
-            lambda: self._store.runs(
-                job,
-                statuses=statuses,
-                after=None if after is None else to_micros(after),
-                until=None if until is None else to_micros(until),
-                limit=limit,
-            )
+            lambda: self._store.runs(job, statuses=statuses, after=begin, until=end, limit=limit)
         )
         if not runs:
             await self._existing(self._committer(), job)

@@ -242,7 +242,7 @@ class _Reader:
         return " ".join(words[:when]), words[when] if self.system else self.user, words[-1]
 
     def _schedule(self, written: str) -> str:
-        if written != "@reboot":
+        if written.lower() != "@reboot":
             return written
         if not self.at_start:
             raise ValueError("@reboot names no time, only a start; give it a schedule, or start it elsewhere")

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from schedcore._encoding import OPTIONS, RUN, SPEC, TRIGGER, Fields, Table, encode
-from schedcore._state import NONE_YET, AppState, JobState, Options, Pause, Recent, Spec, interned
+from schedcore._encoding import OPTIONS, PAST, RUN, SPEC, TRIGGER, Fields, Table, encode
+from schedcore._state import NONE_YET, AppState, JobState, Options, Past, Pause, Recent, Spec, interned
 from schedcore.protocols import Kind, Run, Status, Trigger
 
 _KINDS = {str(kind): kind for kind in Kind}
 _STATUSES = {str(status): status for status in Status}
 _JOB = frozenset(
     {"spec", "since", "mark", "declared_by", "declared_at", "outstanding", "waiting", "pauses"}
-    | {"counters", "manual", "recent", "last_success", "orphaned_at"}
+    | {"counters", "manual", "recent", "last_success", "orphaned_at", "past"}
 )
 
 
@@ -45,6 +45,7 @@ def _job(fields: Fields) -> JobState:
         tuple([_recent(each) for each in get("recent", ())]),
         None if last is None else _instant(last),
         None if orphaned is None else _instant(orphaned),
+        tuple([_past(dict(each)) for each in get("past", ())]),
         None if fields.keys() <= _JOB else {name: fields[name] for name in fields if name not in _JOB},
     )
 
@@ -63,10 +64,17 @@ def _pause(fields: Fields) -> Pause:
     return Pause(_instant(start), None if end is None else _instant(end), _text(note), _extra(fields))
 
 
+def _past(fields: Fields) -> Past:
+    expression, after, until = fields.pop("expression"), fields.pop("after"), fields.pop("until")
+    known = _known(fields, PAST)
+    return Past(_text(expression), _instant(after), _instant(until), **known, extra=_extra(fields))
+
+
 def _recent(fields: Fields) -> Recent:
     key, at, outcome = fields.pop("key"), fields.pop("at"), fields.pop("outcome")
-    detail = fields.pop("detail", "")
-    return Recent(_text(key), _instant(at), _text(outcome), _text(detail), _extra(fields))
+    detail, ended = _text(fields.pop("detail", "")), fields.pop("ended_at", None)
+    ended = None if ended is None else _instant(ended)
+    return Recent(_text(key), _instant(at), _text(outcome), detail, ended, _extra(fields))
 
 
 def _waiting(fields: Fields) -> Trigger:

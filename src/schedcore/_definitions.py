@@ -8,10 +8,14 @@ import attrs
 
 from schedcore._draft import Draft, Outcome
 from schedcore._rules import tick, undecided, unreadable
-from schedcore._state import SECOND, JobState, Pause, Spec
+from schedcore._state import SECOND, JobState, Past, Pause, Spec
+from schedcore.errors import ScheduleError
 from schedcore.protocols import Micros, Row, Run, Status
 
 HOUR: Micros = 3600 * SECOND
+PAST = 16
+"""How many schedules of the past a row remembers."""
+
 RETIRED_UNRUN = Outcome(Status.LOST, "the job was retired before it ran", attempt=0)
 
 
@@ -47,8 +51,10 @@ def declare(
         return _signed(Draft(row), by)
     draft = tick(row, app, now, by_time=True) or Draft(row)
     same_times = (spec.expression, spec.tz) == (state.spec.expression, state.spec.tz)
+    mark = max(now, draft.state.mark)
+    draft.state.past = _past(draft.state, mark)
     draft.state.spec = spec
-    draft.state.since = draft.state.mark = max(now, draft.state.mark)
+    draft.state.since = draft.state.mark = mark
     if not same_times:
         _note_bygone(draft)
     return _signed(draft, by)
@@ -66,13 +72,39 @@ def _first(row: Row, spec: Spec, by: Declarer, now: Micros) -> Draft:
     return draft
 
 
+def _past(state: JobState, mark: Micros) -> tuple[Past, ...]:
+    """Remember the schedule that is about to be replaced, and which times were decided by it."""
+    spec, past = state.spec, state.past
+    after, until = state.since, mark if spec.until is None else min(mark, spec.until)
+    bygone = _bygone(spec, mark)
+    if bygone is not None:
+        after, until = bygone - 1, bygone
+    elif spec.start_at is not None:
+        after = max(after, spec.start_at - 1)
+    if not spec.enabled or after >= until:
+        return past
+    new = Past(spec.expression, after, until, spec.tz, spec.key)
+    former = past[-1] if past else None
+    if former is not None and former == attrs.evolve(new, after=former.after, until=after):
+        return (*past[:-1], attrs.evolve(new, after=former.after))
+    return (*(each for each in past if each != new), new)[-PAST:]
+
+
+def _bygone(spec: Spec, mark: Micros) -> Micros | None:
+    """Tell the time of a one-off that is not to come any more."""
+    try:
+        if spec.schedule.shortest_gap() is not None or not spec.enabled:  # only a one-off has no gap
+            return None
+        at = spec.schedule.last_before_us(mark + 1)
+    except ScheduleError:  # a later release, or other tzdata, declared it
+        return None
+    return at if at is not None and (spec.start_at or at) <= at <= (spec.until or at) else None
+
+
 def _note_bygone(draft: Draft) -> None:
-    """A one-off that is in the past when it is declared is done, and leaves its line."""
-    spec = draft.state.spec
-    if spec.schedule.shortest_gap() is not None or not spec.enabled:  # only a one-off has no gap
-        return
-    at = spec.schedule.last_before_us(draft.state.mark + 1)
-    if at is not None and (spec.start_at or at) <= at <= (spec.until or at):
+    """A one-off that is in the past when it is declared is done, and leaves its line if it never had one."""
+    at = _bygone(draft.state.spec, draft.state.mark)
+    if at is not None and not any(past.has(at) for past in draft.state.past):
         line = Run(draft.row.job, at, Status.MISSED, detail="it was in the past when it was declared")
         draft.runs.append(line)
         draft.count(Status.MISSED)

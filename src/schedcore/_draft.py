@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import attrs
 
-from schedcore._state import DAY, JobState, Recent, Spec
+from schedcore._state import DAY, SECOND, JobState, Recent, Spec
 from schedcore.protocols import Delivery, Kind, Micros, Row, Run, Status, Step, Trigger
 
 LIMIT = 1000
 """How many may wait under `queue_all`, and be outstanding under `allow`."""
 
 RECENT_KEYS = 100
+JUST_ENDED = LIMIT
+"""How many keys are remembered for a minute after their end: as many as may be open, and waited for, at once.
+
+They take a hundred bytes each, because only the last hundred keep their detail.
+"""
+
+MINUTE: Micros = 60 * SECOND
 REMEMBERED_TIMES = 4
 BY_HAND = (Kind.MANUAL, Kind.BACKFILL)
 
@@ -172,12 +179,25 @@ class Draft:
             )
 
     def learn(self, key: str, outcome: str, now: Micros) -> None:
-        """Keep a new key; the last hundred of a day are kept, and those whose end is still to come."""
+        """Keep a new key, and those that are open, ended within a minute, or the last hundred of a day."""
         state = self.state
         open_keys = {*state.outstanding, *(trigger.key for trigger in state.waiting)}
-        ended = [r.key for r in state.recent if r.at > now - DAY and r.key not in open_keys]
-        kept = open_keys.union(ended[-(RECENT_KEYS - 1) :])
-        state.recent = (*(r for r in state.recent if r.key in kept), Recent(key, now, outcome))
+        known = [
+            r if r.ended_at is not None or r.key in open_keys else attrs.evolve(r, ended_at=now)
+            for r in state.recent
+            if r.key in open_keys or r.at > now - DAY
+        ]
+        ended = [r for r in known if r.key not in open_keys]
+        if len(ended) >= RECENT_KEYS:
+            ended.sort(key=_end)
+            last = {r.key for r in ended[1 - RECENT_KEYS :]}
+            kept = {r.key for r in ended[1 - JUST_ENDED :] if _end(r) >= now - MINUTE} | last | open_keys
+            known = [
+                r if r.key in last or not r.detail else attrs.evolve(r, detail="")
+                for r in known
+                if r.key in kept
+            ]
+        state.recent = (*known, Recent(key, now, outcome))
 
     def step(self, step_id: str, *others: Row, delete: bool = False) -> Step:
         """Finish it: the step expects the row as it was read, and `others` as they were."""
@@ -194,6 +214,10 @@ class Draft:
             tuple(self.runs),
             self.state.spec.options.keep,
         )
+
+
+def _end(recent: Recent) -> Micros:
+    return recent.ended_at or 0
 
 
 def parse_key(key: str) -> tuple[Kind, Micros | None]:

@@ -21,6 +21,7 @@ from schedcore._state import (
     OnDoubt,
     Options,
     Overlap,
+    Past,
     Pause,
     Recent,
     Spec,
@@ -54,6 +55,10 @@ SPEC: Table = {
     "start_at": (None, _MAYBE_INT),
     "until": (None, _MAYBE_INT),
     "enabled": (True, (bool,)),
+}
+PAST: Table = {
+    "tz": ("UTC", _TEXT),
+    "key": ("", _TEXT),
 }
 TRIGGER: Table = {
     "payload": (None, _MAYBE_TEXT),
@@ -93,6 +98,8 @@ def _job_text(state: JobState) -> str:
         text += f',"recent":[{",".join([_recent_text(recent) for recent in state.recent])}]'
     if state.orphaned_at is not None:
         text += f',"orphaned_at":{state.orphaned_at}'
+    if state.past:
+        text += f',"past":[{",".join([_past_text(past) for past in state.past])}]'
     return text + _pauses_text(state.pauses) + _more(state.extra)
 
 
@@ -111,11 +118,17 @@ def _pause_text(pause: Pause) -> str:
     return f'{{"start":{pause.start},"end":{end},"note":{_quoted(pause.note)}{_tail(pause.extra)}}}'
 
 
+def _past_text(past: Past) -> str:
+    fields = {"expression": past.expression, "after": past.after, "until": past.until}
+    return f"{{{encode(fields | _unusual(past, PAST))[1:-1]}{_tail(past.extra)}}}"
+
+
 def _recent_text(recent: Recent) -> str:
     detail = f',"detail":{_quoted(recent.detail)}' if recent.detail else ""
+    ended = "" if recent.ended_at is None else f',"ended_at":{recent.ended_at}'
     return (
         f'{{"key":{_quoted(recent.key)},"at":{recent.at},"outcome":{_quoted(recent.outcome)}'
-        f"{detail}{_tail(recent.extra)}}}"
+        f"{detail}{ended}{_tail(recent.extra)}}}"
     )
 
 

@@ -69,18 +69,19 @@ class Engine:
         self.clock = StoreClock(clock)
         self.link = Link(app, random)
         self.committer = Committer(backend, self.link, replica)
-        self.ticker = Ticker(self.committer, self.clock)
-        self.runner = Runner(self.jobs.get, self.clock.now, random, concurrency=concurrency, threads=threads)
+        self.ticker = Ticker(self.committer, self.clock, random)
+        self.runner = Runner(self.jobs, self.clock.now, random, concurrency=concurrency, threads=threads)
         self.pulse = Pulse(backend, replica, self.clock, self.committer, self.runner, self._facts)
         self.reporter = Reporter(
             self.committer, replica, self._give_back, self.runner.forget, self.ticker.caught_up
         )
         self.runner.report = self.reporter.report
+        self.runner.hurry = self.pulse.hurry
         self.committer.fell_back = self.pulse.hurry
         self.ready = asyncio.Event()
         self.losses = 0
+        self._failures = 0
         self.started_at: Micros = 0
-        self._names: frozenset[str] | None = None
         self._plain_facts = dict(facts or {})
         self.housekeeper = Housekeeper(
             backend, jobs, self.link, self.committer, self.pulse, self.reporter, replica
@@ -88,12 +89,10 @@ class Engine:
         self._feeding: list[asyncio.Task[None]] = []
         self.ticker.has = self.jobs.__contains__
         self.housekeeper.declare = self.declare
-        self._plain: set[str] = set()
 
     async def run(self, launcher: Launcher) -> None:
         """Connect and work until cancelled; whatever fails inside is said, and begun again."""
         self.runner.launcher = launcher
-        failures = 0
         while True:
             try:
                 await self._connect()
@@ -104,12 +103,11 @@ class Engine:
                     ]
                     group.create_task(self.reporter.run())
                     group.create_task(self.pulse.watch())
-                    failures = 0
                     await self._beat_for_ever()
             except Exception as exc:
-                failures += 1
+                self._failures += 1
                 self.link.ever_failed.set()
-                pause = min(LONGEST_RESTART, 0.5 * 2.0 ** min(failures, 10))
+                pause = min(LONGEST_RESTART, 0.5 * 2.0 ** min(self._failures, 10))
                 log.exception(
                     "the engine of app %s failed and starts again in %.1f s: %s",
                     self.app,
@@ -123,8 +121,7 @@ class Engine:
         await self.link.call(lambda: self.backend.open(self.replica))
         await self.link.call(self.pulse.beat)
         self.started_at = self.started_at or self.clock.now()
-        self._plain = {job.name for job in list(self.jobs.values()) if not job.is_coroutine}
-        self.runner.plain_jobs = len(self._plain)
+        self.runner.renamed()
         await self.committer.read(())
         self._spare_collector()
         await self.declare(self.jobs)
@@ -138,7 +135,7 @@ class Engine:
 
     async def _serve(self) -> None:
         serve = self.backend.executor.serve
-        await self.link.call(lambda: serve(self.backend.bus, self._all_names, self.runner))
+        await self.link.call(lambda: serve(self.backend.bus, self.runner.wanted, self.runner))
 
     async def _beat_for_ever(self) -> None:
         while True:
@@ -148,13 +145,14 @@ class Engine:
             if lost:
                 await self._merge()
             await self.link.call(self.pulse.renew)
-            taken = await self.link.call(lambda: self.pulse.sweep(self._all_names()))
+            taken = await self.link.call(self.pulse.sweep)
             start_taken(taken, self.runner, self.reporter)
             self.runner.nudge()
             if gone:
                 await self.committer.read(self.jobs)
                 await self.declare(self.jobs)
             await self.housekeeper.look(self.clock.now())
+            self._failures = 0
 
     async def stop(self, drain: float) -> list[str]:
         """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
@@ -230,27 +228,15 @@ class Engine:
         """Declare what was added to `jobs`, unless it was removed again before this had its turn."""
         if self.jobs.get(job.name) is not job:
             return
-        self._renamed(job)
+        self.runner.renamed()
         await self.declare([job.name])
 
     async def remove(self, job: Job) -> None:
         """Let go of a job while running; a run of it that has begun goes on."""
-        self._renamed(job)
+        self.runner.renamed()
         if job.name not in self.jobs:
             self.ticker.drop(job.name)
             self.committer.rows.pop(job.name, None)
-
-    def _all_names(self) -> frozenset[str]:
-        """The same object until a job is added or removed."""
-        if self._names is None:
-            self._names = frozenset(self.jobs)
-        return self._names
-
-    def _renamed(self, job: Job) -> None:
-        now = self.jobs.get(job.name)
-        (self._plain.discard if now is None or now.is_coroutine else self._plain.add)(job.name)
-        self.runner.plain_jobs = len(self._plain)
-        self._names = None
 
     async def _merge(self) -> None:
         """The store lost data: say so, put back what is remembered, and send nothing meanwhile."""

@@ -5,21 +5,28 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import threading
-import traceback
 from collections.abc import Awaitable, Callable
 from random import Random
 
 from schedcore._draft import Outcome
+from schedcore._foreground import may_interrupt
 from schedcore._jobs import Job
 from schedcore._state import Options
+from schedcore._telling import (
+    TimeUpError,
+    as_exception,
+    begin_with_theirs,
+    describe,
+    describe_shortly,
+    in_a_line,
+    is_traceback,
+)
 from schedcore.context import RunContext, _current
-from schedcore.errors import ConfigurationError, SchedcoreError
+from schedcore.errors import ConfigurationError
 from schedcore.protocols import Delivery, Micros, Status
 
 log = logging.getLogger("schedcore")
 
-TRACEBACK_LIMIT = 8192
 LONGEST_BACKOFF = 300.0
 
 Attempt = Callable[["Execution"], Awaitable[None]]
@@ -34,6 +41,7 @@ class Execution:
     """
 
     __slots__ = (
+        "_undecided",
         "began",
         "context",
         "delivery",
@@ -45,7 +53,6 @@ class Execution:
         "over",
         "random",
         "received_at",
-        "released",
         "started_at",
         "task",
         "told",
@@ -60,7 +67,7 @@ class Execution:
         self.random = random
         self.received_at = now()
         self.began = False
-        self.released = False
+        self._undecided = [None]
         self.over = False
         self.told = False
         self.in_thread = False
@@ -78,6 +85,14 @@ class Execution:
     def may_run_again(self) -> bool:
         """Tell whether it may be given back: not what has ended, nor what began and is to run once."""
         return not self.over and not (self.started_at and self.options.delivery == "at_most_once")
+
+    def decide(self) -> bool:
+        """Take the one decision of a delivery, to begin or to give it back; tell whether it was open."""
+        try:
+            self._undecided.pop()
+        except IndexError:
+            return False
+        return True
 
     def interrupt(self, why: str) -> None:
         """End the run early: a coroutine is cancelled, a plain function sees `run.cancelled`."""
@@ -134,7 +149,10 @@ class Execution:
                 await prepare()
             if self.ended_by is not None:
                 return asyncio.CancelledError()
-            if not self.began or not self.started_at:
+            if not self.began:
+                if not self.decide():
+                    self.ended_by = STOPPING
+                    return asyncio.CancelledError()
                 self.began = True
                 self.started_at = self.now()
             if timeout is None:
@@ -144,7 +162,7 @@ class Execution:
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  it is the user's function
             return error
         except BaseException as error:  # a job that calls sys.exit must not end the process
-            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+            if isinstance(error, KeyboardInterrupt) and may_interrupt():
                 raise
             return as_exception(error)
         return None
@@ -175,6 +193,7 @@ class Execution:
 
     def _failed(self, error: BaseException, options: Options) -> Outcome:
         status = Status.TIMED_OUT if isinstance(error, TimeUpError) else Status.FAILED
+        begin_with_theirs(error)
         detail = describe(error, options)
         if status is Status.TIMED_OUT:
             detail = self._with_progress(detail)
@@ -182,7 +201,7 @@ class Execution:
             "job %s %s: %s",
             self.job.name,
             status,
-            detail.strip().rpartition("\n")[2] if is_traceback(detail) else detail,
+            in_a_line(detail),
             extra={"event": "run.failed", "job": self.job.name, "status": str(status)},
             exc_info=error if is_traceback(detail) else None,
         )
@@ -196,55 +215,6 @@ class Execution:
 
 
 STOPPING = "the replica is stopping"
-
-
-class TimeUpError(TimeoutError):
-    """An attempt took longer than the job's `timeout`."""
-
-    def __init__(self, timeout: Micros, *, lives_on: bool) -> None:
-        """Tell the limit, and whether its thread could not be stopped."""
-        more = "; its thread lives on and keeps its place until it ends" if lives_on else ""
-        super().__init__(f"the attempt took longer than its limit of {timeout / 1_000_000:g} s{more}")
-
-
-def describe(error: BaseException, options: Options) -> str:
-    """Tell an error for the history: its traceback's last 8 KB, or its type where that may carry secrets."""
-    if not options.traceback:
-        return type(error).__name__
-    if isinstance(error, (TimeUpError, SchedcoreError)):
-        return str(error)  # where it was raised is ours, and says nothing to the job's author
-    try:
-        text = "".join(traceback.format_exception(error))
-    except BaseException:  # noqa: BLE001  what it asks of the error is the user's code, and may raise anything
-        return f"{type(error).__name__} (its traceback cannot be told)"
-    return text if len(text) <= TRACEBACK_LIMIT else "..." + text[3 - TRACEBACK_LIMIT :]
-
-
-def as_exception(error: BaseException) -> Exception:
-    """Wrap what a loop or a future would take for its own: SystemExit, StopIteration and their kin."""
-    wrapped = RuntimeError(f"the function raised {type(error).__name__}: {message_of(error)}")
-    wrapped.__cause__ = error
-    return wrapped
-
-
-def message_of(error: BaseException) -> str:
-    """Return an error's message, whatever its class makes of `str`."""
-    try:
-        return str(error)
-    except BaseException:  # noqa: BLE001  it is the user's code, and may raise anything
-        return "(its message cannot be told)"
-
-
-def is_traceback(detail: str) -> bool:
-    """Tell whether `describe` told a traceback, rather than a sentence."""
-    return detail.startswith(("Traceback", "..."))
-
-
-def describe_shortly(error: BaseException, options: Options) -> str:
-    """Tell an error in a line: its type, and its message unless that may carry secrets."""
-    name = type(error).__name__
-    message = message_of(error) if options.traceback else ""
-    return f"{name}: {message}" if message else name
 
 
 def call_plain(job: Job, context: RunContext) -> None:

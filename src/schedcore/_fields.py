@@ -270,5 +270,9 @@ def _wrong_number(text: str, number: int) -> ScheduleError:
             "there is no year field",
             remedy="leave the year out; start_at= and until= bound a job's life",
         )
-    remedy = "write minute, hour, day of month, month, day of week; with seconds, put them first"
-    return ScheduleError(text, f"{number} fields instead of 5 or 6", remedy=remedy)
+    remedy = (
+        "write minute, hour, day of month, month, day of week, e.g. '*/5 * * * *'; "
+        "with seconds, put them first"
+    )
+    fields = "1 field" if number == 1 else f"{number} fields"
+    return ScheduleError(text, f"{fields} instead of 5 or 6", remedy=remedy)

@@ -15,6 +15,13 @@ log = logging.getLogger("schedcore")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_handling = 0
+
+
+def may_interrupt() -> bool:
+    """Tell whether a signal may raise `KeyboardInterrupt` in this thread: the main one, without `run()`."""
+    return not _handling and threading.current_thread() is threading.main_thread()
+
 
 def check_main_thread() -> None:
     """Raise unless signals can be handled here.
@@ -31,13 +38,16 @@ def check_main_thread() -> None:
 @contextmanager
 def signals(told: Callable[[], None]) -> Iterator[None]:
     """Have `told` called, on the running loop, for each signal; restore the handlers afterwards."""
+    global _handling  # noqa: PLW0603  signals are the process's own, too
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number in SIGNALS:
         loop.add_signal_handler(number, told)
+    _handling += 1
     try:
         yield
     finally:
+        _handling -= 1
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)

@@ -12,7 +12,7 @@ import attrs
 
 from schedcore._functions import inspected
 from schedcore._state import CatchUp, DeliveryMode, OnDoubt, Options, Overlap, Spec, interned
-from schedcore._units import Seconds, to_micros
+from schedcore._units import AN_INSTANT, Seconds, to_micros
 from schedcore.errors import ConfigurationError, did_you_mean
 from schedcore.schedules import Schedule, parse_schedule
 from schedcore.values import Micros
@@ -140,7 +140,7 @@ def _spec(name: str, schedule: str | datetime | Schedule, options: JobOptions) -
         _constant_share(name, jitter),
         _instant(name, "start_at", options.get("start_at")),
         _instant(name, "until", options.get("until")),
-        bool(options.get("enabled", True)),
+        _flag(name, "enabled", options.get("enabled", True)),
         _options(name, options),
     )
     shared: Spec = interned(spec)
@@ -204,7 +204,12 @@ def _flag(name: str, option: str, value: object) -> bool:
 
 
 def _days(name: str, option: str, value: object) -> float:
-    return _micros(name, option, value, least=0.001) / 1_000_000
+    days = value / timedelta(days=1) if isinstance(value, timedelta) else value
+    if isinstance(days, bool) or not isinstance(days, (int, float)) or not 0.001 <= days < 1e6:
+        raise ConfigurationError(
+            f"job {name!r}: {option} must be days or a timedelta, at least 0.001 days, not {value!r}"
+        )
+    return float(days)
 
 
 _OPTION_CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
@@ -226,8 +231,10 @@ _OPTION_CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
 def _instant(name: str, option: str, value: object) -> Micros | None:
     if value is None:
         return None
-    if not isinstance(value, datetime) or value.tzinfo is None:
-        raise ConfigurationError(f"job {name!r}: {option} must be a datetime with a time zone, not {value!r}")
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise ConfigurationError(
+            f"job {name!r}: {option} must be an aware datetime, not {value!r} ({AN_INSTANT})"
+        )
     return to_micros(value)
 
 

@@ -12,11 +12,14 @@ from functools import partial
 from typing import Protocol
 
 from schedcore._draft import Outcome
-from schedcore._execute import Execution, as_exception, attempt_coroutine, call_plain
+from schedcore._execute import Execution, attempt_coroutine, call_plain
+from schedcore._telling import as_exception
 from schedcore._threads import Threads
 from schedcore.protocols import Status
 
 LET_GO = 50e-6
+PATIENCE = 1.0
+"""For how many seconds a loop may leave what was handed over before it counts as blocked."""
 
 Ended = Callable[[Execution, Outcome | None], None]
 
@@ -92,20 +95,28 @@ class OtherLoop:
         ended: Ended,
         vacated: Callable[[Execution], None],
         acknowledged: Callable[[], None],
+        blocked: Callable[[bool], None],
     ) -> None:
-        """Run coroutine functions on `target`; tell the engine, on its loop, of ends and free threads."""
+        """Run coroutine functions on `target`; tell the engine, on its loop, of ends and free threads.
+
+        `blocked` is told that `target` has not begun for a while what was handed over, and then that it has.
+        """
         self._target = target
         self._threads = threads
         self._slots = asyncio.Semaphore(threads.limit)
         self._tell = ended
         self._vacated = vacated
         self._acknowledged = acknowledged
+        self._tell_blocked = blocked
         self._engine = asyncio.get_running_loop()
         self._incoming: deque[Execution] = deque()
         self._outgoing: deque[tuple[Execution, Outcome | None]] = deque()
         self._lock = threading.Lock()
         self._asked = False
         self._awaited = False
+        self._owed_since: float | None = None
+        self._blocked = False
+        self._timer: asyncio.TimerHandle | None = None
         self._answering = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -122,6 +133,8 @@ class OtherLoop:
             if self._asked:
                 return
             self._asked = True
+            self._owed_since = self._owed_since or time.monotonic()
+        self._timer = self._timer or self._engine.call_later(PATIENCE, self._look)
         self._target.call_soon_threadsafe(self._take)
         # The interpreter's lock changes hands every 5 ms only, unless its holder lets go of it for as long
         # as the other thread needs to wake up.
@@ -140,6 +153,28 @@ class OtherLoop:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             task.add_done_callback(partial(self._never_told, execution, self._send))
+        target.call_soon(self._begun)
+
+    def _begun(self) -> None:
+        """All that was taken has had its first step."""
+        with self._lock:
+            self._owed_since = time.monotonic() if self._asked else None
+            blocked = self._blocked
+        if blocked and not self._engine.is_closed():
+            self._engine.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        """Notice that the target loop is blocked, and that it is not any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        with self._lock:
+            owed = 0.0 if self._owed_since is None else time.monotonic() - self._owed_since
+            was, self._blocked = self._blocked, owed >= PATIENCE
+        if self._blocked != was:
+            self._tell_blocked(self._blocked)
+        if owed and not self._blocked:
+            self._timer = self._engine.call_later(PATIENCE - owed, self._look)
 
     async def _run(self, execution: Execution) -> None:
         outcome = await execution.perform(attempt_coroutine)

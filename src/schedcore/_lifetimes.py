@@ -86,8 +86,8 @@ class Lifetime:
     def _begin(self) -> Service:
         with self._lock:
             self._check_startable()
-            self.started = True
             service = self._service = self._take_service()
+            self.started = True
         if self._backend.notice:
             log.info("%s", self._backend.notice, extra={"event": "backend.notice"})
         atexit.register(self._at_exit)
@@ -109,12 +109,20 @@ class Lifetime:
     async def start(self) -> None:
         """Start, running coroutine jobs on the running loop."""
         service, target = self._begin(), asyncio.get_running_loop()
-        await asyncio.wrap_future(service.submit(service.start(target)))
+        try:
+            await asyncio.wrap_future(service.submit(service.start(target)))
+        except BaseException:  # whoever waited was cancelled: nobody will stop it
+            await asyncio.shield(self.stop(0, final=True))
+            raise
 
     def start_blocking(self) -> None:
         """Start, running coroutine jobs on a loop of the service's own."""
         service = self._begin()
-        service.submit(service.start(None)).result()
+        try:
+            service.submit(service.start(None)).result()
+        except BaseException:
+            self.stop_blocking(0)
+            raise
 
     async def stop(self, drain: float, *, final: bool) -> None:
         """Stop; `final` says that the process ends with it, so that nothing may linger."""

@@ -49,7 +49,7 @@ class Pulse:
         self._now_please = asyncio.Event()
 
     def hurry(self) -> None:
-        """Have the next beat now: something looks as if the store had lost data."""
+        """Have the next beat, and the next sweep, now."""
         self._now_please.set()
 
     async def beat(self) -> tuple[bool, frozenset[str]]:
@@ -101,18 +101,11 @@ class Pulse:
                 elif (delivery.trigger.job, delivery.trigger.key) in renewal.cancel:
                     execution.interrupt("it was cancelled by hand")
         self._renewed = sent
-        stale = self._runner.stale(LEASE)
-        if stale:
-            await self.give_back(stale)
+        self._runner.give_back_stale(LEASE)
 
-    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
-        """Make deliveries available to all replicas again."""
-        await self._backend.bus.give_back(deliveries)
-        self._runner.forget(deliveries)
-
-    async def sweep(self, jobs: frozenset[str]) -> Sequence[Delivery]:
+    async def sweep(self) -> Sequence[Delivery]:
         """Take over what lapsed, as far as there are places."""
-        places = self._runner.places()
+        jobs, places = self._runner.wanted(), self._runner.places()
         if places <= 0 or not jobs:
             return ()
         lapsed = await self._backend.bus.lapsed(jobs, places)

@@ -19,9 +19,11 @@ log = logging.getLogger("schedcore")
 
 
 def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Reporter) -> None:
-    """Run what was taken over, or record why it is not run again."""
-    starting = []
+    """Run what was taken over, or record why it is not run again; what nobody had before is simply run."""
+    starting = [delivery for delivery in deliveries if delivery.number == 1]
     for delivery in deliveries:
+        if delivery.number == 1:
+            continue
         log.warning(
             "taken over: job %s, delivery %d, its replica did not renew the lease",
             delivery.trigger.job,

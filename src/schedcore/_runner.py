@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 
@@ -31,20 +31,22 @@ class Runner:
 
     def __init__(
         self,
-        job: Callable[[str], Job | None],
+        jobs: Mapping[str, Job],
         now: Callable[[], Micros],
         random: Random,
         *,
         concurrency: int,
         threads: int,
     ) -> None:
-        """Begin with nothing; the engine sets `launcher` and `report`."""
+        """Begin with nothing of `jobs`; the engine sets `launcher`, `report` and `hurry`."""
         self.held: dict[int, Execution] = {}
         self.launcher: Launcher
         self.report: Callable[[Delivery, Outcome | None], None]
-        self.plain_jobs = 0
+        self.hurry: Callable[[], None]
         self.accepting = True
-        self._job = job
+        self._jobs = jobs
+        self._names: tuple[frozenset[str], frozenset[str]] | None = None
+        self._blocked = False
         self._now = now
         self._random = random
         self._concurrency = concurrency
@@ -64,11 +66,30 @@ class Runner:
         if not self.accepting:
             return 0
         free = self._concurrency - self._running
-        if self.plain_jobs:
+        if self._all_and_plain()[1]:
             free = min(free, self._threads + AHEAD - self._plain)
-        elif not self.launcher.responsive():
+        elif self._blocked or not self.launcher.responsive():
             return 0
         return max(0, free)
+
+    def wanted(self) -> frozenset[str]:
+        """Name the jobs that may begin here now: all, or the plain functions while the loop is blocked.
+
+        The same object until that changes.
+        """
+        names, plain = self._all_and_plain()
+        return plain if self._blocked else names
+
+    def _all_and_plain(self) -> tuple[frozenset[str], frozenset[str]]:
+        if self._names is None:
+            jobs = list(self._jobs.items())
+            plain = frozenset(name for name, job in jobs if not job.is_coroutine)
+            self._names = frozenset(name for name, _ in jobs), plain
+        return self._names
+
+    def renamed(self) -> None:
+        """Take note that a job was added or removed."""
+        self._names = None
 
     async def free(self) -> int:
         """Wait until at least one place is free; how many are."""
@@ -81,8 +102,8 @@ class Runner:
         """Have these run; one that is the third of its trigger or later waits before it begins."""
         coroutines = []
         for delivery in deliveries:
-            job = self._job(delivery.trigger.job)
-            if job is None or not self.accepting or self._running >= self._concurrency:
+            job = self._jobs.get(delivery.trigger.job)
+            if job is None or not self.accepting or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
             execution = Execution(delivery, job, self._now, self._random)
@@ -104,7 +125,10 @@ class Runner:
 
         def begin() -> None:
             del self._timers[token]
-            if execution.job.is_coroutine:
+            execution.received_at = self._now()
+            if self._stuck(execution.job):
+                self._release([execution])
+            elif execution.job.is_coroutine:
                 self.launcher.coroutines([execution])
             else:
                 self.launcher.plain(execution)
@@ -112,20 +136,48 @@ class Runner:
         delay = 2.0 ** (execution.delivery.number - 1)
         self._timers[token] = asyncio.get_running_loop().call_later(delay, begin)
 
-    def _call_off(self, execution: Execution) -> None:
-        """End what has not begun."""
-        execution.interrupt(STOPPING)
-        timer = self._timers.pop(execution.delivery.token, None)
-        if timer is not None:
-            timer.cancel()
+    def _stuck(self, job: Job) -> bool:
+        return self._blocked and job.is_coroutine
+
+    def loop_blocked(self, blocked: bool) -> None:
+        """Take note that the loop of the coroutine functions is blocked, and then that it is not.
+
+        What it has not begun is left to other replicas, and its places to plain functions.
+        """
+        self._blocked = blocked
+        if blocked:
+            log.warning(
+                "the application's event loop is blocked, and coroutine jobs do not begin: a function that "
+                "does not await belongs into a plain job, or behind asyncio.to_thread",
+                extra={"event": "loop.blocked"},
+            )
+            self._release(e for e in self._handed_over() if e.job.is_coroutine)
+        else:
+            self.hurry()
+        self.nudge()
+
+    def _handed_over(self) -> list[Execution]:
+        return [e for token, e in self.held.items() if token not in self._timers]
+
+    def _release(self, executions: Iterable[Execution]) -> None:
+        """Give back those that have not begun; one that does so just now, on its own loop, goes on."""
+        for execution in executions:
+            if not execution.decide():
+                continue
+            timer = self._timers.pop(execution.delivery.token, None)
+            if timer is not None:
+                timer.cancel()
+            execution.interrupt(STOPPING)
             self.ended(execution, None)
 
     def ended(self, execution: Execution, outcome: Outcome | None) -> None:
         """Take note of an end; the place is free unless a thread lives on in it."""
+        if execution.over:  # it was given back, which its loop learns later
+            return
         execution.over = True
         if not execution.in_thread:
             self._vacate(execution)
-        if self.held.get(execution.delivery.token) is execution and not execution.released:
+        if self.held.get(execution.delivery.token) is execution:
             self.report(execution.delivery, outcome)
 
     def vacated(self, execution: Execution) -> None:
@@ -157,6 +209,8 @@ class Runner:
                 extra={"event": "lease.lost", "job": delivery.trigger.job, "token": delivery.token},
             )
             execution.interrupt("another replica has taken the run over")
+            if execution.decide():
+                self.ended(execution, None)
 
     def doubt(self) -> None:
         """The leases could not be renewed in time: say so to every run."""
@@ -167,18 +221,10 @@ class Runner:
             if execution.options.on_doubt == "cancel":
                 execution.interrupt("its lease could not be renewed in time")
 
-    def stale(self, lease: Micros) -> list[Delivery]:
-        """Release what has not begun within a lease, to be given back."""
+    def give_back_stale(self, lease: Micros) -> None:
+        """Give back what has not begun within a lease."""
         before = self._now() - lease
-        late = [
-            e
-            for token, e in self.held.items()
-            if not e.began and e.received_at < before and token not in self._timers and not e.released
-        ]
-        for execution in late:
-            execution.released = True
-            execution.interrupt(STOPPING)
-        return [execution.delivery for execution in late]
+        self._release(e for e in self._handed_over() if e.received_at < before)
 
     def notes(self) -> dict[tuple[str, str], str]:
         """Tell the progress of what is running, by (job, key)."""
@@ -193,9 +239,7 @@ class Runner:
         self.accepting = False
         loop = asyncio.get_running_loop()
         limit = loop.time() + patience
-        for execution in list(self.held.values()):
-            if not execution.began:
-                self._call_off(execution)
+        self._release(list(self.held.values()))
         while self._running and (left := limit - loop.time()) > 0:
             self.freed.clear()
             try:

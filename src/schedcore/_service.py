@@ -92,7 +92,9 @@ class Service:
             self._own_target = self._own_target or LoopThread(f"schedcore-{self.app}-jobs")
             target = self._own_target.loop
         runner = engine.runner
-        launcher = OtherLoop(target, self._threads, runner.ended, runner.vacated, runner.nudge)
+        launcher = OtherLoop(
+            target, self._threads, runner.ended, runner.vacated, runner.nudge, runner.loop_blocked
+        )
         self._running = asyncio.create_task(engine.run(launcher))
         await _either(engine.ready.wait(), engine.link.ever_failed.wait())
 

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import attrs
 
+from schedcore.errors import ScheduleError
 from schedcore.protocols import Keep, Micros, Trigger
 from schedcore.schedules import Schedule, parse_schedule
 
@@ -111,13 +112,38 @@ class Pause:
 
 @attrs.frozen
 class Recent:
-    """A key that was triggered by hand or backfilled, and what became of it."""
+    """A key that was triggered by hand or backfilled, and what became of it.
+
+    `ended_at` is when its end was noticed: with the next key that is learnt.
+    """
 
     key: str
     at: Micros
     outcome: str
     detail: str = ""
+    ended_at: Micros | None = None
     extra: str = ""
+
+
+@attrs.frozen
+class Past:
+    """A schedule that the job had, and the stretch (after, until] whose times were decided by it."""
+
+    expression: str
+    after: Micros
+    until: Micros
+    tz: str = "UTC"
+    key: str = ""
+    extra: str = ""
+
+    def has(self, at: Micros) -> bool:
+        """Tell whether an instant was one of its times."""
+        if not self.after < at <= self.until:
+            return False
+        try:
+            return _parse(self.expression, self.tz, self.key).last_before_us(at + 1) == at
+        except ScheduleError:  # other tzdata than where it was declared
+            return False
 
 
 @attrs.define
@@ -125,7 +151,8 @@ class JobState:
     """One job, shared by all replicas.
 
     `since` is when its life began, `mark` the instant up to which all its scheduled times are decided,
-    `outstanding` the keys sent and not finished, `waiting` the triggers that go next.
+    `outstanding` the keys sent and not finished, `waiting` the triggers that go next, `past` what tells which
+    times of the past were the job's own.
     """
 
     spec: Spec
@@ -141,6 +168,7 @@ class JobState:
     recent: tuple[Recent, ...] = ()
     last_success: Micros | None = None
     orphaned_at: Micros | None = None
+    past: tuple[Past, ...] = ()
     extra: Mapping[str, object] | None = None
 
     def copy(self) -> JobState:
@@ -159,6 +187,7 @@ class JobState:
             self.recent,
             self.last_success,
             self.orphaned_at,
+            self.past,
             self.extra,
         )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from random import Random
 
 from schedcore import _rules
 from schedcore._clock import StoreClock
@@ -23,13 +24,14 @@ OFF: Micros = 1_000
 class Ticker:
     """A heap of who is due when; asleep until the first of them, or until somebody changes it."""
 
-    def __init__(self, committer: Committer, clock: StoreClock) -> None:
+    def __init__(self, committer: Committer, clock: StoreClock, random: Random) -> None:
         """Begin without jobs."""
         self.hold_until: Micros = 0
         self._slept_by = clock.offset
         self.has: Callable[[str], bool] = lambda job: True
         self._committer = committer
         self._clock = clock
+        self._random = random
         self._heap: list[tuple[Micros, str]] = []
         self._due: dict[str, Micros] = {}
         self._changed = asyncio.Event()
@@ -83,10 +85,16 @@ class Ticker:
             due = self._pop_due()
             self._caught_up.clear()
             try:
-                for start, end in _chunks(len(due)):
+                for start, end in self._chunks(len(due)):
                     await self._decide(due[start:end])
             finally:
                 self._caught_up.set()
+
+    def _chunks(self, number: int) -> list[tuple[int, int]]:
+        """Cut a burst into chunks, a small one first; the others in any order, so that replicas share them."""
+        starts = list(range(FIRST_CHUNK, number, CHUNK))
+        self._random.shuffle(starts)
+        return [(0, FIRST_CHUNK), *[(start, start + CHUNK) for start in starts]]
 
     async def caught_up(self) -> None:
         """Wait until what is due is sent, a moment at most: what is to start goes before what has ended."""
@@ -143,11 +151,3 @@ class Ticker:
         at = self._clock.now() + AGAIN
         self._due[job] = at
         heapq.heappush(self._heap, (at, job))
-
-
-def _chunks(number: int) -> Iterator[tuple[int, int]]:
-    """Cut a burst into chunks, a small one first."""
-    start, end = 0, FIRST_CHUNK
-    while start < number:
-        yield start, end
-        start, end = end, end + CHUNK

@@ -8,6 +8,9 @@ from typing import TypeAlias
 from schedcore.errors import ConfigurationError, ScheduleError
 from schedcore.values import Micros
 
+NO_INSTANT = "an instant is an aware datetime"
+AN_INSTANT = "write e.g. datetime.now(UTC) or datetime(2026, 12, 24, 18, tzinfo=ZoneInfo('Europe/Berlin'))"
+
 Seconds: TypeAlias = float | timedelta
 """A length of time, as seconds or as a `timedelta`."""
 
@@ -24,16 +27,14 @@ def seconds(option: str, value: object) -> float:
     return float(length)
 
 
-def to_micros(when: datetime) -> Micros:
-    """Convert an aware datetime.
+def to_micros(when: object, option: str = "time") -> Micros:
+    """Convert an aware datetime, which a user gave as `option`.
 
     Raises:
-        ScheduleError: it has no time zone.
+        ScheduleError: it is none, or has no time zone.
     """
-    if when.tzinfo is None:
-        raise ScheduleError(
-            when, "it has no time zone", remedy="use an aware datetime, such as in datetime.UTC"
-        )
+    if not isinstance(when, datetime) or when.utcoffset() is None:
+        raise ScheduleError(when, NO_INSTANT, kind=option, remedy=AN_INSTANT)
     return (when - _EPOCH) // _MICROSECOND
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from schedcore.errors import ScheduleError
 
+_KIND = "time zone"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY = 86_400
 MIN_SECOND = (datetime.min.replace(tzinfo=UTC) - EPOCH) // timedelta(seconds=1)
@@ -163,11 +164,12 @@ def zone_of(name: str) -> Zone:
         ScheduleError: the name is not in the database; the nearest that are come with it.
     """
     if name in _HOST_ZONES:
-        problem = f"the time zone {name!r} depends on the host"
-        raise ScheduleError(name, problem, field="tz", remedy="name the zone, e.g. 'UTC' or 'Europe/Berlin'")
+        remedy = "name the zone, e.g. 'UTC' or 'Europe/Berlin'"
+        raise ScheduleError(name, "it depends on the host", kind=_KIND, field="tz", remedy=remedy)
     if name in _names() or (_ZONE_NAME.fullmatch(name) and name in _installed()):
         return _load(name)
-    raise ScheduleError(name, "no such time zone in the IANA database", field="tz", remedy=_near(name))
+    problem = "there is none of this name in the IANA database"
+    raise ScheduleError(name, problem, kind=_KIND, field="tz", remedy=_near(name))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 from collections.abc import MutableMapping
 from contextvars import ContextVar
@@ -153,6 +154,15 @@ def _flag(run: RunContext, name: str) -> Flag:
             setattr(run, name, Flag())
         flag: Flag = getattr(run, name)
         return flag
+
+
+def _after_fork() -> None:
+    global _making  # noqa: PLW0603  there is one, and the child needs another
+    _making = threading.Lock()  # a thread that is not here may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _RunLog(logging.LoggerAdapter[logging.Logger]):

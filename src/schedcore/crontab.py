@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Unpack
 
 import attrs
 
+from schedcore._accounts import taken_for_programs
 from schedcore._command import CommandFailedError, CommandJob, kill_running
-from schedcore._crontab import CrontabLine, load_crontab
+from schedcore._crontab import CrontabLine, is_system_crontab, load_crontab
 from schedcore._jobs import JobOptions
 from schedcore.context import RunContext
-from schedcore.errors import CrontabError
+from schedcore.errors import ConfigurationError, CrontabError
 from schedcore.scheduler import Scheduler
+
+log = logging.getLogger("schedcore")
 
 __all__ = ["CrontabLine", "add_crontab"]
 
@@ -41,13 +46,16 @@ def add_crontab(
 
     Raises:
         CrontabError: a line cannot be understood; the others of this kind are in its notes.
-        ConfigurationError: the file cannot be read, or an option cannot be used.
+        ConfigurationError: the file cannot be read or looks like a system crontab, or an option is
+            unusable.
     """
     tz = options.pop("tz", "UTC")
     start = "" if at_start is None else at_start.isoformat()
     lines, errors = load_crontab(path, tz=tz, system=system, at_start=start)
     if errors:
         raise _together(errors)
+    if system is None and not is_system_crontab(path):
+        _tell_users(path, lines)
     add_lines(scheduler, lines, options)
     return lines
 
@@ -77,10 +85,23 @@ class Command:
         try:
             await self.job(run)
         except CommandFailedError as exc:
-            if "\n" in exc.output:  # of which the runner's own warning tells the last line alone
-                run.log.info("job %s: %s", run.job, exc)
+            run.log.warning("%s", self.job.in_the_log(run, str(exc)))
             raise
-        run.log.info("job %s: %s", run.job, run._progress)
+        except asyncio.CancelledError:
+            run.log.warning("%s", self.job.in_the_log(run, run._progress))
+            raise
+        run.log.info("%s", self.job.in_the_log(run, run._progress))
+
+
+def _tell_users(path: str | os.PathLike[str], lines: Sequence[CrontabLine]) -> None:
+    doubtful, every_line = taken_for_programs(lines)
+    if every_line:
+        raise ConfigurationError(
+            f"each command of {os.fspath(path)} begins with the name of a user, as in a system crontab; "
+            "pass system=True if these are users, or system=False if they are programs"
+        )
+    for doubt in doubtful:
+        log.warning("%s; pass system=True if it is who runs the line, or system=False if all is well", doubt)
 
 
 def _together(errors: list[CrontabError]) -> CrontabError:

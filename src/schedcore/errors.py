@@ -26,13 +26,16 @@ class SchedcoreError(Exception):
 
 
 class ScheduleError(SchedcoreError, ValueError):
-    """A schedule that cannot be used; names the expression, the field and the remedy."""
+    """A schedule, a zone or a time that cannot be used; names what was given, the field and the remedy."""
 
-    def __init__(self, expression: object, problem: str, *, field: str = "", remedy: str = "") -> None:
+    def __init__(
+        self, expression: object, problem: str, *, field: str = "", remedy: str = "", kind: str = "schedule"
+    ) -> None:
+        """Tell what `kind` of thing the expression was to be, what is wrong with it, what would be right."""
         shown = repr(expression)
         shown = shown if len(shown) <= 120 else shown[:117] + "..."
-        where = f", field {field!r}" if field else ""
-        super().__init__(f"schedule {shown}{where}: {problem}" + (f" ({remedy})" if remedy else ""))
+        where = f", field {field!r}" if field and kind == "schedule" else ""
+        super().__init__(f"{kind} {shown}{where}: {problem}" + (f" ({remedy})" if remedy else ""))
         self.expression = expression
         self.problem = problem
         self.field = field

@@ -121,11 +121,17 @@ class TriggerBus(Protocol):
         ...
 
     async def lapsed(self, jobs: frozenset[str], limit: int) -> Sequence[Delivery]:
-        """List deliveries of `jobs` whose lease has run out and which may be taken over now."""
+        """List deliveries of `jobs` whose lease has run out and which may be taken over now.
+
+        And triggers that are nobody's, if `receive` would no longer come across them: with number 1.
+        """
         ...
 
     async def take_over(self, seen: Collection[Delivery]) -> Sequence[Delivery]:
-        """Take those that are still lapsed under the token seen, with the next number and a new token."""
+        """Take those that are still lapsed under the token seen, with the next number and a new token.
+
+        What was nobody's keeps its number 1.
+        """
         ...
 
     async def cancel(self, job: str, key: str) -> bool:

@@ -16,6 +16,7 @@ from schedcore._days import day_pattern
 from schedcore._durations import parse_duration
 from schedcore._fields import parse_cron_line
 from schedcore._times import MAX_US, MIN_US, SECOND, OneTime, Period, Times
+from schedcore._units import AN_INSTANT, NO_INSTANT
 from schedcore._zones import EPOCH, Zone, zone_of
 from schedcore.errors import ScheduleError
 
@@ -37,6 +38,7 @@ _NOT_PLAIN = re.compile("[^\t -~\u00b5\u03bc]")  # microseconds are written with
 _ISO = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)([Zz]|[+-]\d\d:?\d\d)?", re.ASCII
 ).fullmatch
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?", re.ASCII).fullmatch
 _LOOKS_ISO = re.compile(r"\d{4}-", re.ASCII).match
 # In a cron line an h that no letter precedes is a hash, or an error; that of "thu" or "march" is neither.
 _MAY_HASH = re.compile(r"(?<![a-z])h", re.ASCII | re.IGNORECASE).search
@@ -241,8 +243,9 @@ def _one_off(text: str, tz: str) -> Schedule:
         when = datetime.fromisoformat(f"{parts[1]}T{parts[2]}{(parts[3] or '+00:00').upper()}")
         at = _micros(when)
     except (ValueError, OverflowError):
-        remedy = "write e.g. 2026-12-24T18:00:00+01:00"
-        raise ScheduleError(text, "no time in ISO 8601", remedy=remedy) from None
+        problem = "a date without a time of day" if _DATE(text) else "no time in ISO 8601"
+        remedy = "write e.g. 2026-12-24T18:00:00+01:00, or 2026-12-24T18:00 for the clocks of tz="
+        raise ScheduleError(text, problem, remedy=remedy) from None
     if parts[3] is None:
         at = _first_shown(zone, at)
     return Schedule(_iso(at, text), tz, "", OneTime(at))
@@ -271,14 +274,15 @@ def _iso(at: int, given: object) -> str:
 
 def _text(option: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ScheduleError(value, f"{type(value).__name__} is no text", field=option, remedy="pass a string")
+        remedy = "pass a name, such as 'Europe/Berlin'" if option == "tz" else "pass a string"
+        problem = f"{type(value).__name__} is no text"
+        raise ScheduleError(value, problem, kind=option, field=option, remedy=remedy)
     return value
 
 
 def _micros(when: object) -> int:
     if not isinstance(when, datetime) or when.utcoffset() is None:
-        problem = "an instant is an aware datetime"
-        raise ScheduleError(when, problem, remedy="write e.g. datetime.now(timezone.utc)")
+        raise ScheduleError(when, NO_INSTANT, kind="time", remedy=AN_INSTANT)
     return (when - EPOCH) // _MICROSECOND
 
 

@@ -136,10 +136,32 @@ def test_a_crontab_is_shown_in_order_of_time(tmp_path: Path, capsys: pytest.Capt
 def test_reboot_lines_are_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A line with @reboot is shown as what follows each start."""
     file = tmp_path / "tab"
-    file.write_text("@reboot warm-up\n")
+    file.write_text("@Reboot warm-up\n")
     assert invoke(["next", "--crontab", str(file), "--json"]) == 0
     (due,) = json.loads(capsys.readouterr().out)
     assert due["note"] == "@reboot: once after each start of `run`"
+
+
+@pytest.mark.parametrize("text", ["", "\n# a comment\nA=1\n", "61 * * * * x\n"])
+def test_a_crontab_without_commands_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """Where no line is a command there is nothing to show, which is not that all times have passed."""
+    (tmp_path / "tab").write_text(text)
+    assert invoke(["next", "--crontab", str(tmp_path / "tab"), "--skip-invalid"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines()[-1] == f"schedcore: {tmp_path}/tab holds no command that can be run"
+
+
+def test_a_long_command_is_shortened_in_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The beginning of a command is enough to know it by; JSON has all of it."""
+    command = "echo " + "x" * 5000
+    (tmp_path / "tab").write_text(f"@daily {command}\n")
+    assert invoke(["next", "--crontab", str(tmp_path / "tab")]) == 0
+    assert capsys.readouterr().out.endswith(command[:197] + "...\n")
+    assert invoke(["next", "--crontab", str(tmp_path / "tab"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["command"] == command
 
 
 def test_control_characters_do_not_reach_the_terminal(

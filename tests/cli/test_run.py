@@ -113,8 +113,8 @@ def test_a_crontab_runs_its_commands(tmp_path: Path, start: Start) -> None:
         "@every 200ms echo oops; exit 3\n",
     )
     running = start("--crontab", tab, "--backend", "ram", "--tz", "Europe/Berlin")
-    running.until_logged("exit 0: hello there, %\nof one line\nand another")
-    running.until_logged("exit 3: oops")
+    running.until_logged(f'{tab}:3 (echo "$GREETING, %"; cat): exit 0: ... and another')
+    running.until_logged(f"{tab}:4 (echo oops; exit 3): exit 3: oops")
     running.process.send_signal(signal.SIGTERM)
     log = running.end()
     assert "2 jobs" in log
@@ -219,6 +219,52 @@ def test_a_system_crontab_is_not_mistaken_for_a_users(
     assert invoke(["run", "--crontab", tab, "--backend", "ram"]) == 2
     assert "say --system" in capsys.readouterr().err
     assert invoke(["next", "--crontab", tab, "--user"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("commands", "refused", "doubted"),
+    [
+        (["root cd / && true", "daemon true"], True, []),
+        (["root\ttrue", "daemon true", "sync true"], True, []),
+        (["root true", "echo daemon true"], False, [1]),
+        (["true", "root true", "daemon\t/bin/true", "date"], False, [2, 3]),
+        (["sync /", "sync true"], False, []),
+        (["root", "daemon --all", "root/x y", "$root x", "root; x"], False, []),
+        (["nobody-of-that-name true"], False, []),
+    ],
+)
+def test_users_where_programs_are_expected(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    commands: list[str],
+    refused: bool,
+    doubted: list[int],
+) -> None:
+    """A user that is no program, and a command behind it, is told line by line; where all are so, refused."""
+    tab = crontab(tmp_path, "".join(f"* * * * * {command}\n" for command in commands))
+    assert invoke(["next", "--crontab", tab]) == (2 if refused else 0)
+    err = capsys.readouterr().err.splitlines()
+    if refused:
+        assert err == [
+            f"schedcore: each command of {tab} begins with the name of a user, as in a system crontab; "
+            "say --system if these are users, or --user if they are programs"
+        ]
+    else:
+        assert [line.partition(": ")[0] for line in err] == [f"{tab}:{number}" for number in doubted]
+        assert all("which is a user and no program here; say --system" in line for line in err)
+    assert invoke(["next", "--crontab", tab, "--user"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_program_of_a_users_name_is_looked_for_where_the_crontab_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program called like a user, on the crontab's own PATH, is no reason to doubt its line."""
+    (tmp_path / "daemon").write_text("#!/bin/sh\n")
+    (tmp_path / "daemon").chmod(0o755)
+    tab = crontab(tmp_path, f"PATH={tmp_path}:/bin\n@daily daemon start\n")
+    assert invoke(["next", "--crontab", tab]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_equal_lines_of_two_files_are_two_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -255,6 +255,14 @@ def test_reboot_is_the_time_that_the_caller_gives() -> None:
     assert first.name == second.name
 
 
+def test_names_of_schedules_may_be_written_in_capitals() -> None:
+    """@REBOOT and @Daily are what they are in small letters."""
+    lines, errors = parse("@REBOOT x\n@Daily y", at_start=SOON)
+    assert errors == []
+    assert [line.schedule for line in lines] == [SOON, "@Daily"]
+    assert "@reboot names no time" in refused("@Reboot x")
+
+
 def test_lines_end_with_newlines_only() -> None:
     """Other signs that some call line ends are part of a line; a carriage return before one is not."""
     assert only("* * * * * a\x0cb\u2028c\x85d\x0be\r\n").command == "a\x0cb\u2028c\x85d\x0be"

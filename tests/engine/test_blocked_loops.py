@@ -3,11 +3,18 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable, Collection, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from random import Random
 
-from tests.engine.replica import RARELY, scheduler, until
+from tests.engine.replica import RARELY, nothing, scheduler, until
 
 from sched_ram import Memory, RamBackend
 from schedcore import RunContext, Scheduler
+from schedcore._execute import Execution, call_plain
+from schedcore._jobs import make_job
+from schedcore.protocols import Delivery, Trigger
 
 
 def test_a_blocked_loop_delays_neither_other_jobs_nor_the_beat() -> None:
@@ -158,3 +165,147 @@ def test_a_run_that_is_called_off_while_it_gets_its_thread_leaves_the_thread_to_
         until(lambda: not runner.held)
         s.blocking.trigger("third")
         assert ran.wait(2), "the thread was never free again"
+
+
+def test_plain_functions_run_on_while_coroutines_would_fill_all_places() -> None:
+    """What a blocked loop has not begun is given back: it takes no place from plain functions."""
+    backend = RamBackend("app")
+    given_back = []
+    give_back = backend.bus.give_back
+
+    async def counted(held: Collection[Delivery]) -> None:
+        given_back.extend(held)
+        await give_back(held)
+
+    backend.bus.give_back = counted  # type: ignore[method-assign]
+    s = Scheduler("app", backend=backend, concurrency=4, drain=5)
+    plain: list[float] = []
+    quick: list[float] = []
+    blocked: list[float] = []
+
+    async def careless() -> None:
+        blocked.append(time.monotonic())
+        time.sleep(4.3)  # noqa: ASYNC251  that it blocks is the point
+        blocked.append(time.monotonic())
+
+    async def coroutine() -> None:
+        quick.append(time.monotonic())
+
+    s.add_job("careless", RARELY, careless)
+    for name in ("a", "b", "c"):
+        s.add_job(name, "@every 1s", coroutine)
+    s.add_job("plain", "@every 1s", lambda: plain.append(time.monotonic()))
+
+    async def main() -> None:
+        async with s:
+            assert (await s.trigger("careless", wait=True, timeout=30)).outcome == "succeeded"
+            await asyncio.sleep(1.5)
+
+    asyncio.run(main())
+    begin, end = blocked
+    assert not [at for at in quick if begin < at < end]
+    meanwhile = [begin, *(at for at in plain if begin < at < end), end]
+    longest = max(later - earlier for earlier, later in pairwise(meanwhile))
+    assert longest < 2.5, f"plain functions stood still for {longest:.1f} s"
+    assert [at for at in quick if end <= at < end + 1], "coroutines waited for a beat after the loop was free"
+    assert len(given_back) <= 8, f"{len(given_back)} deliveries went round and round"
+
+
+def test_what_was_taken_beside_a_function_that_blocks_in_its_first_step_is_given_back() -> None:
+    """The loop took all three together, and the first blocks: the two others do not wait behind it."""
+    memory = Memory()
+    s = Scheduler("app", backend=RamBackend("app", memory=memory), concurrency=3, drain=5)
+    ran, may_end = threading.Event(), threading.Event()
+
+    async def job() -> None:
+        may_end.wait(10)
+
+    for name in ("a", "b", "c"):
+        s.add_job(name, RARELY, job)
+    s.add_job("plain", RARELY, ran.set)
+
+    async def main() -> None:
+        async with s:
+            helper = threading.Thread(target=ask)
+            helper.start()
+            may_begin.set()
+            time.sleep(0.3)  # noqa: ASYNC251  all three are taken together
+            await asyncio.to_thread(helper.join)
+            await asyncio.to_thread(until, lambda: not memory.items, 1)
+
+    may_begin = threading.Event()
+
+    def ask() -> None:
+        may_begin.wait(5)
+        for name in ("a", "b", "c", "plain"):
+            s.blocking.trigger(name)
+        assert ran.wait(4), "the plain function waited behind coroutines that had not begun"
+        waits = [item for items in memory.items.values() for item in items.values() if not item.replica]
+        assert len(waits) == 2
+        may_end.set()
+
+    asyncio.run(main())
+    assert ran.is_set()
+
+
+def execution_of(function: Callable[[], object]) -> Execution:
+    """Make one that has not begun."""
+    return Execution(
+        Delivery(Trigger("a", "1", 1), 1, 1), make_job("a", RARELY, function, {}), int, Random(1)
+    )
+
+
+def test_a_delivery_begins_or_is_given_back_but_never_both() -> None:
+    """The decision is taken once, whichever thread comes first."""
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(500):
+            execution, both = execution_of(nothing), threading.Barrier(2)
+            decisions = [pool.submit(lambda e, b: (b.wait(), e.decide()), execution, both) for _ in range(2)]
+            assert sorted(decision.result()[1] for decision in decisions) == [False, True]
+
+
+def test_what_was_given_back_does_not_begin_when_its_loop_comes_to_it() -> None:
+    """Its function is not called; whoever waits for its end hears that it was given back."""
+    ran: list[int] = []
+    execution = execution_of(lambda: ran.append(1))
+    assert execution.decide()
+
+    async def attempt(execution: Execution) -> None:
+        call_plain(execution.job, execution.context)
+
+    assert asyncio.run(execution.perform(attempt)) is None
+    assert not ran
+
+
+def test_another_replica_runs_what_a_blocked_loop_does_not_begin() -> None:
+    """Its loop is free: scheduled coroutines go on there, and nothing goes round between the two."""
+    memory = Memory()
+    blocked = Scheduler("app", backend=RamBackend("app", memory=memory), drain=5)
+    free = Scheduler("app", backend=RamBackend("app", memory=memory), drain=5)
+    ran: list[str] = []
+    tokens: list[int] = []
+
+    def job(replica: str) -> Callable[[RunContext], Coroutine[None, None, None]]:
+        async def note(run: RunContext) -> None:
+            ran.append(replica)
+            tokens.append(run.token)
+
+        return note
+
+    for s, name in ((blocked, "blocked"), (free, "free")):
+        for number in range(4):
+            s.add_job(f"job-{number}", "@every 500ms", job(name))
+        s.add_job("plain", "@every 1s", nothing)
+
+    async def main() -> None:
+        async with blocked:
+            await asyncio.sleep(0.5)
+            ran.clear()
+            time.sleep(4.3)  # noqa: ASYNC251  that it blocks is the point
+            meanwhile = list(ran)
+        assert "blocked" not in meanwhile
+        assert len(meanwhile) >= 20, f"only {len(meanwhile)} of 32 were run"
+        assert len(set(tokens)) == len(tokens)
+
+    with free:
+        asyncio.run(main())

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from tests.engine.replica import RARELY, Replica, accounted, scheduler, second, virtual
 
-from schedcore import ConfigurationError, Status, Triggered, UnknownJobError
+from schedcore import ConfigurationError, RunContext, Status, Triggered, UnknownJobError
 
 
 @virtual
@@ -280,3 +280,23 @@ def test_the_blocking_wait_has_an_end() -> None:
             with pytest.raises(TimeoutError):
                 s.blocking.trigger("a", key="k", wait=True, timeout=limit)
         assert s.blocking.trigger("a", key="k", wait=True).outcome == "succeeded"
+
+
+@virtual
+async def test_hundreds_who_wait_all_learn_the_outcome(replica: Replica) -> None:
+    """While they look again hundreds of others end: each is told how its own run ended."""
+    replica = Replica(concurrency=1000)
+
+    async def job(run: RunContext) -> None:
+        await asyncio.sleep(1.2)
+        if run.payload % 7 == 0:
+            raise ValueError
+
+    async def ask(number: int) -> Triggered:
+        await asyncio.sleep(number / 500)
+        return await replica.control.trigger("a", payload=number, wait=True)
+
+    replica.add("a", RARELY, job, overlap="allow", history=50)
+    async with replica.running():
+        said = await asyncio.gather(*map(ask, range(1000)))
+    assert [each.outcome for each in said] == ["succeeded" if n % 7 else "failed" for n in range(1000)]

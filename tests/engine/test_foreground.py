@@ -90,6 +90,47 @@ def test_a_plain_function_does_not_hold_the_process() -> None:
         assert process.rest() == ["stopped"]
 
 
+def test_an_interrupt_of_a_jobs_own_is_a_failure() -> None:
+    """A coroutine that raises `KeyboardInterrupt` itself has failed, as with any error; SIGINT stops all."""
+    with running("""
+        @s.job("@every 100ms", traceback=False)
+        async def job(): raise KeyboardInterrupt
+
+        @s.job("@every 100ms")
+        async def watch():
+            if lines := await s.history("job"):
+                said(lines[0].status)
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(0.3)
+                said("ended")
+
+        s.run()
+        said("stopped")
+    """) as process:
+        assert process.rest() == ["failed", "ended", "stopped"]
+
+
+def test_an_interrupt_still_ends_what_run_does_not_run() -> None:
+    """Where signals are Python's own, Ctrl-C in a coroutine job ends the program as ever."""
+    with running("""
+        async def main():
+            async with s:
+                await asyncio.sleep(60)
+
+        @s.job("@every 100ms")
+        async def job():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(60)
+
+        try:
+            asyncio.run(main())
+        except KeyboardInterrupt:
+            said("interrupted")
+    """) as process:
+        assert process.rest() == ["interrupted"]
+
+
 def test_run_can_be_called_again() -> None:
     """After one `run()` has ended, another works."""
     with running("""

@@ -82,3 +82,22 @@ def test_gevent_that_patched_nothing_is_no_hindrance(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "gevent.monkey", module)
     with scheduler() as s:
         assert s.blocking.health().running
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_can_look_at_a_runs_flags() -> None:
+    """The lock that a thread of the parent held when it was forked is a new one in the child."""
+    with running("""
+        from schedcore import context
+        from schedcore.protocols import Delivery, Trigger
+        context._making.acquire()
+        child = os.fork()
+        if child == 0:
+            run = context.RunContext(Delivery(Trigger("a", "1", 1), 1, 1))
+            threading.Thread(target=lambda: said("cancelled", bool(run.cancelled)), daemon=True).start()
+            time.sleep(1)
+            sys.stdout.flush()
+            os._exit(0)
+        os.waitpid(child, 0)
+    """) as process:
+        assert process.rest() == ["cancelled False"]

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 import pytest
-from tests.engine.replica import RARELY, scheduler, until
+from tests.engine.replica import RARELY, nothing, scheduler, until
 
 from sched_ram import Memory, RamBackend
 from schedcore import LifecycleError, Scheduler
@@ -290,3 +290,58 @@ def test_no_question_hangs_however_closely_the_stop_follows() -> None:
         for answer in answers:
             with suppress(LifecycleError):
                 assert answer.result(5) == "answer"
+
+
+class Slow(RamBackend):
+    """A store that is not there yet."""
+
+    def __init__(self) -> None:
+        super().__init__("app")
+        self.opening = threading.Event()
+        self.there = False
+
+    async def open(self, replica: str) -> None:
+        """Take for ever, unless it is there."""
+        self.opening.set()
+        if not self.there:
+            await asyncio.Event().wait()
+        await super().open(replica)
+
+
+def test_a_start_that_was_cancelled_can_be_repeated() -> None:
+    """Nobody stops what nobody entered: it is not started, its thread ends, and it starts again."""
+    before = set(threading.enumerate())
+    backend = Slow()
+    s = Scheduler("app", backend=backend)
+    s.add_job("a", RARELY, nothing)
+
+    async def enter() -> None:
+        async with s:
+            raise AssertionError("it did not start")
+
+    async def main() -> None:
+        entering = asyncio.create_task(enter())
+        await asyncio.to_thread(backend.opening.wait, 5)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        assert "not started" in repr(s)
+        backend.there = True
+        async with s:
+            assert (await s.trigger("a", wait=True)).outcome == "succeeded"
+
+    asyncio.run(main())
+    until(lambda: set(threading.enumerate()) <= before)
+
+
+def test_questions_after_a_stop_share_one_thread() -> None:
+    """The first one connects again, the others use that; a stop closes it."""
+    s = scheduler()
+    with s:
+        s.blocking.jobs()
+    before = set(threading.enumerate())
+    for _ in range(5):
+        s.blocking.jobs()
+    assert len(set(threading.enumerate()) - before) == 1
+    s.stop()
+    until(lambda: set(threading.enumerate()) <= before)

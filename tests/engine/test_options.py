@@ -61,6 +61,9 @@ BAD_OPTIONS = [
     {"catch_up_within": 0},
     {"history": 0},
     {"history_days": 0},
+    {"history_days": timedelta(0)},
+    {"enabled": "no"},
+    {"enabled": 1},
     {"traceback": "no"},
     {"retry_on": "ValueError"},
     {"retry_on": ()},
@@ -102,6 +105,22 @@ def test_lengths_of_time_are_seconds_or_timedeltas() -> None:
         jitter=timedelta(0, 3),
     )
     assert s._jobs["a"].spec.options == s._jobs["b"].spec.options
+
+
+def test_days_are_a_number_or_a_timedelta() -> None:
+    """A `timedelta` is as many days as it is long, and the error speaks of days."""
+    s = scheduler()
+    s.add_job("a", RARELY, nothing, history_days=timedelta(hours=36))  # type: ignore[arg-type]
+    assert s._jobs["a"].spec.options.history_days == 1.5
+    with pytest.raises(ConfigurationError, match=r"history_days must be days or a timedelta.* not 'week'"):
+        s.add_job("b", RARELY, nothing, history_days="week")  # type: ignore[arg-type]
+
+
+def test_the_ends_of_a_life_are_instants() -> None:
+    """A time without a zone is refused with an example of one that has it."""
+    for wrong in (datetime(2026, 1, 1), START.date(), "2026-01-01"):  # noqa: DTZ001  that is the point
+        with pytest.raises(ConfigurationError, match=r"start_at must be an aware datetime, not .*write e\.g"):
+            scheduler().add_job("a", RARELY, nothing, start_at=wrong)  # type: ignore[arg-type]
 
 
 def two(first: object, second: object) -> None: ...

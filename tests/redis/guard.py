@@ -1,6 +1,6 @@
 """A process that ends servers whose tests were killed, and removes what they left.
 
-Linux could tell a child of its parent's death, but means the parent's *thread*, and macOS cannot. So one small
+Linux could tell a child of its parent's death, but means the parent's *thread*; macOS cannot. So one small
 process per test process holds the other end of a pipe: when that closes, whatever closed it, it cleans up.
 (A child that the test process forks holds the pipe open as long as it lives.)
 """

@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from tests.redis.binaries import ServerBinary, all_servers, find_server
 from tests.redis.guard import guard
 
@@ -27,8 +29,8 @@ PERSISTENCE: dict[Persistence, dict[str, str]] = {
     "aof-everysec": {"appendonly": "yes", "appendfsync": "everysec"},
 }
 START_LIMIT = 20.0
-# Below what Linux hands to outgoing connections, as is the cluster's port 10,000 above: a server that is started
-# again finds its port free, and a client that retries meanwhile cannot be connected with itself.
+# Below what Linux hands to outgoing connections, as is the cluster's port 10,000 above: a server that is
+# started again finds its port free, and a client that retries meanwhile cannot be connected with itself.
 PORTS = range(10_000, 22_000)
 
 
@@ -77,12 +79,12 @@ class RedisServer:
         self.config = dict(config or {})
         self.port = port or free_port()
         self._port_is_given = port is not None
-        self._given = directory and Path(directory)
+        self._given = None if directory is None else Path(directory)
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
-        state = f"pid {self._process.pid}" if self.running else "down"
+        state = f"pid {self.pid}" if self.running else "down"
         return f"<{self.binary.name} on port {self.port}, {state}>"
 
     def __enter__(self) -> Self:
@@ -189,9 +191,14 @@ class RedisServer:
         with self.client() as client:
             return client.execute_command(*words)
 
-    def client(self, **options: Any) -> "redis.Redis[str]":
+    def client(self, **options: Any) -> redis.Redis:
         """Make a blocking client; the caller's to close."""
-        return redis.Redis(unix_socket_path=self.unix_path, decode_responses=True, protocol=2, **options)
+        retry = Retry(
+            NoBackoff(), 0
+        )  # The default tries ten times more, which what asks a server that is down must not.
+        return redis.Redis(
+            unix_socket_path=self.unix_path, decode_responses=True, protocol=2, retry=retry, **options
+        )
 
     def add_user(self, name: str, password: str, rules: str) -> str:
         """Add a user who has exactly these rights ("~app:* +get"), and return that user's URL."""

@@ -48,6 +48,8 @@ class Ledger:
     spec: Spec | None = None
     walked: Micros = 0
     owed: Counter[Micros] = attrs.Factory(Counter)
+    lived: set[Micros] = attrs.Factory(set)
+    """Every scheduled time of the job's life: each is owed once, however often it is declared."""
     decided: Counter[str] = attrs.Factory(Counter)
     asked: Counter[str] = attrs.Factory(Counter)
     accepted: set[str] = attrs.Factory(set)
@@ -97,12 +99,17 @@ class Ledger:
         changed = self.spec is None or (self.spec.expression, self.spec.tz) != (spec.expression, spec.tz)
         self.spec, self.walked = spec, after
         if changed and "T" in spec.expression:  # a one-off of the past is owed its line
-            self.owed.update(walk(spec, -1, after))
+            times = set(walk(spec, -1, after))
+            self.owed.update(times - self.lived)
+            self.lived |= times
 
     def grow(self, until: Micros) -> None:
         """Owe what is due up to an instant."""
         if self.spec is not None and until > self.walked:
-            self.owed.update(walk(self.spec, self.walked, until))
+            times = walk(self.spec, self.walked, until)
+            assert self.lived.isdisjoint(times)
+            self.owed.update(times)
+            self.lived.update(times)
             self.walked = until
 
     def commit(self, draft: Draft, *, edit: bool = False, delete: bool = False) -> None:
@@ -137,6 +144,7 @@ class Ledger:
         self.spec = None
         self.pauses = list(self.app_pauses)
         self.decided.clear()
+        self.lived.clear()
         self.asked.clear()
 
     def _enter(self, line: Run, spec: Spec) -> None:

@@ -86,14 +86,14 @@ class Story:
         """Decide what is due, again and again."""
         return [self.tick(each) for each in at]
 
-    def finish(self, at: str, *names: str, status: Status = Status.SUCCEEDED) -> list[str]:
+    def finish(self, at: str, *names: str, status: Status = Status.SUCCEEDED, detail: str = "") -> list[str]:
         """End outstanding runs, named as they are told: by scheduled time, or kind and key."""
         found = {_named(trigger).removeprefix("late "): trigger for trigger in self.ledger.bus.values()}
 
         def finish(row: Row, _: Row) -> Draft:
             draft = Draft(row)
             for name in names:
-                draft.finish(Delivery(found[name], 1, 1), Outcome(status, "", 1, micros(at)), "replica")
+                draft.finish(Delivery(found[name], 1, 1), Outcome(status, detail, 1, micros(at)), "replica")
             return draft
 
         return self._do(at, finish)

@@ -77,7 +77,8 @@ class Accounting(RuleBasedStateMachine):
         self.declarations = 0
         self.limits = (
             patch.multiple(_overlap, LIMIT=LIMIT),
-            patch.multiple(_draft, LIMIT=LIMIT, RECENT_KEYS=RECENT_KEYS),
+            patch.multiple(_draft, LIMIT=LIMIT, RECENT_KEYS=RECENT_KEYS, JUST_ENDED=LIMIT),
+            patch.multiple(_definitions, PAST=1000),
         )
         for limit in self.limits:
             limit.start()
@@ -111,10 +112,26 @@ class Accounting(RuleBasedStateMachine):
         if ledger.spec != spec:
             after = max(ledger.now, ledger.state.mark if self.declared() else 0)
             ledger.grow(after)
-            old, ledger.spec = ledger.spec, ledger.spec
             ledger.live(spec, after)
-            del old
         ledger.commit(draft, edit=True)
+
+    @precondition(declared)
+    @rule(spec=specs, jump=jumps, decides=st.booleans())
+    def roll_back(self, spec: Spec, jump: Micros, decides: bool) -> None:
+        """A deploy changes the job, and a moment or days later it is as it was, schedule and all."""
+        before = self.ledger.state.spec
+        self.declare(spec)
+        if decides:
+            self.tick(jump, read=False)
+        else:
+            self.advance(jump)
+        self.declare(before)
+
+    @precondition(declared)
+    @rule(at=st.sampled_from([*ONE_OFFS, "*/5 * * * *", "0 0 * * *"]))
+    def only_the_schedule(self, at: str) -> None:
+        """A deploy changes when the job is due, and nothing else."""
+        self.declare(attrs.evolve(self.ledger.state.spec, expression=at, tz="UTC"))
 
     @rule(jump=jumps)
     def advance(self, jump: Micros) -> None:
@@ -251,7 +268,7 @@ class Accounting(RuleBasedStateMachine):
         assert len(state.waiting) <= LIMIT
         pending = {*state.outstanding, *keys(state.waiting)}
         assert {key for key in pending if not key.isdecimal()} <= {r.key for r in state.recent}
-        assert len([r for r in state.recent if r.key not in pending]) <= RECENT_KEYS + LIMIT
+        assert len([r for r in state.recent if r.key not in pending]) <= 2 * LIMIT
 
     @invariant()
     def wakes_later(self) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from schedcore import _rules
-from schedcore._draft import LIMIT, RECENT_KEYS
+from schedcore._draft import JUST_ENDED, LIMIT, RECENT_KEYS
 from schedcore._state import JobState
 from schedcore.protocols import Kind, Row, Status, Trigger
 
@@ -65,11 +65,38 @@ def test_a_hundred_keys_are_remembered_and_all_that_are_open() -> None:
     for number in range(RECENT_KEYS + 20):
         story.ask("00:01", f"open-{number}")
     for number in range(RECENT_KEYS + 20):
-        story.ask("00:02", f"done-{number}")
-        story.finish("00:02", f"manual:done-{number}")
+        at = f"{number // 60 + 1:02}:{number % 60:02}"
+        story.ask(at, f"done-{number}")
+        story.finish(at, f"manual:done-{number}")
     kept = [recent.key for recent in story.state.recent]
     assert kept[: RECENT_KEYS + 20] == [f"manual:open-{number}" for number in range(RECENT_KEYS + 20)]
     assert kept[RECENT_KEYS + 20 :] == [f"manual:done-{number}" for number in range(20, RECENT_KEYS + 20)]
+
+
+def test_a_key_that_has_just_ended_is_remembered_for_a_minute() -> None:
+    """Whoever waits for it learns how it ended, though it was asked for first and hundreds end with it."""
+    story = Story(enabled=False, overlap="allow")
+    for number in range(3 * RECENT_KEYS):
+        story.ask("00:01", f"{number}")
+    for number in range(3 * RECENT_KEYS):
+        story.finish("00:10", f"manual:{number}", status=Status.FAILED, detail="because")
+    story.ask("00:10:30", "new")
+    for number in range(3 * RECENT_KEYS):
+        assert story.ask("00:11", f"{number}") == ["failed"]
+    details = [recent.detail for recent in story.state.recent if recent.detail]
+    assert len(details) == RECENT_KEYS - 1, "what is kept for a minute is kept small"
+    story.ask("00:11:31", "newer")
+    assert len(story.state.recent) == RECENT_KEYS + 1  # with what is open
+
+
+def test_what_is_remembered_of_a_minute_is_bounded() -> None:
+    """As many as can be open at once: a thousand short lines."""
+    story = Story(enabled=False, overlap="allow")
+    for number in range(JUST_ENDED + 50):
+        story.ask("00:01", f"{number}")
+        story.finish("00:01", f"manual:{number}")
+    assert len(story.state.recent) == JUST_ENDED
+    assert story.ask("00:01", "49") == ["sent", "sent manual:49"]
 
 
 def test_the_mark_is_neither_read_nor_moved() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schedcore._state import AppState, JobState, Options, Pause, Recent, Spec
+from schedcore._state import AppState, JobState, Options, Past, Pause, Recent, Spec
 from schedcore.codec import CodecError, Unknown, dump, load
 from schedcore.errors import SchedcoreError
 from schedcore.protocols import Kind, Run, Status, Trigger
@@ -37,7 +37,8 @@ OPTIONS = Options(
 SPEC = Spec("H 2 * * *", "Europe/Berlin", "job", 5, AT, AT + 1, False, OPTIONS, '{"calendar":[1,null]}')
 TRIGGER = Trigger("job", "manual:x", AT, Kind.MANUAL, OPTIONS, '{"a": "\u00e9"}', 3, '{"tenant":"t"}')
 PAUSE = Pause(AT, AT + 1, "why", '{"by":"me"}')
-RECENT = Recent("manual:x", AT, "failed", "ValueError: \ud800", '{"by":"me"}')
+PAST = Past("H 2 * * *", AT, AT + 1, "Europe/Berlin", "job", '{"by":"me"}')
+RECENT = Recent("manual:x", AT, "failed", "ValueError: \ud800", AT + 1, '{"by":"me"}')
 JOB = JobState(
     SPEC,
     AT,
@@ -52,11 +53,12 @@ JOB = JobState(
     (RECENT,),
     AT + 3,
     AT + 4,
+    (PAST,),
     {"chain": {"next": ["b"]}},
 )
 APP = AppState((PAUSE,), {"theme": 1.5})
 RUN = Run("job", AT, Status.TIMED_OUT, Kind.LATE, "1", AT + 1, 2, "slow", "host-1-abc", AT + 2, AT + 3, 4, 5)
-FULL = [OPTIONS, SPEC, TRIGGER, PAUSE, RECENT, JOB, APP, RUN]
+FULL = [OPTIONS, SPEC, TRIGGER, PAUSE, PAST, RECENT, JOB, APP, RUN]
 
 micros = st.integers(-(2**62), 2**62)
 maybe_micros = st.none() | micros
@@ -100,7 +102,10 @@ triggers = st.builds(
     extras,
 )
 pauses = st.lists(st.builds(Pause, micros, maybe_micros, texts, extras), max_size=2).map(tuple)
-recents = st.lists(st.builds(Recent, texts, micros, texts, texts, extras), max_size=2).map(tuple)
+pasts = st.lists(st.builds(Past, texts, micros, micros, texts, texts, extras), max_size=2).map(tuple)
+recents = st.lists(st.builds(Recent, texts, micros, texts, texts, maybe_micros, extras), max_size=2).map(
+    tuple
+)
 counters = st.dictionaries(st.sampled_from(list(Status)) | texts, st.integers(0), max_size=3)
 keys = st.lists(texts, max_size=3).map(tuple)
 mappings = st.none() | unknown
@@ -119,6 +124,7 @@ jobs = st.builds(
     recents,
     maybe_micros,
     maybe_micros,
+    pasts,
     mappings,
 )
 apps = st.builds(AppState, pauses, mappings)
@@ -162,14 +168,22 @@ def test_no_field_is_forgotten(value: attrs.AttrsInstance) -> None:
         assert getattr(value, field.name) != field.default, field.name
     back = load(dump(JOB))
     assert isinstance(back, JobState)
-    nested = [back.spec.options, back.spec, back.waiting[0], back.pauses[0], back.recent[0], back]
+    nested = [
+        back.spec.options,
+        back.spec,
+        back.waiting[0],
+        back.pauses[0],
+        back.recent[0],
+        back.past[0],
+        back,
+    ]
     assert value in [*nested, load(dump(APP)), load(dump(RUN))]
 
 
 def test_frozen_bytes_are_read() -> None:
     """Bytes that the first release wrote mean what they meant; this file is added to, and never changed."""
     expected = [
-        JOB,
+        attrs.evolve(JOB, past=(), recent=(attrs.evolve(RECENT, ended_at=None),)),
         JobState(Spec("*/5 * * * *"), AT, AT, "r", AT),
         APP,
         AppState(),
@@ -178,6 +192,8 @@ def test_frozen_bytes_are_read() -> None:
         RUN,
         Run("job", AT, Status.SUCCEEDED),
         {"jobs": 3},
+        JOB,
+        JobState(Spec("@every 1s"), AT, AT, "r", AT, past=(Past("@every 2s", AT, AT + 1),)),
     ]
     lines = FROZEN.read_bytes().splitlines()
     assert [load(line) for line in lines] == expected

@@ -148,6 +148,52 @@ def test_a_job_becomes_a_one_off_in_the_past() -> None:
     assert story.declare("01:00", "2025-01-01T00:30:00Z") == ["missed 00:30", "sent 01:00"]
 
 
+def test_a_one_off_that_ran_is_not_missed_when_it_comes_back() -> None:
+    """Edits back and forth, as deploys and rollbacks make them, count its time once."""
+    story = Story("2025-01-01T00:30:00Z")
+    assert story.tick("00:30") == ["sent 00:30"]
+    story.finish("00:31", "00:30")
+    for hour in (2, 4, 6):
+        assert story.declare(f"0{hour}:00", "@every 24h") == []
+        assert story.declare(f"0{hour + 1}:00", "2025-01-01T00:30:00Z") == []
+    assert story.state.counters == {"succeeded": 1}
+
+
+def test_a_one_off_that_was_missed_is_missed_once() -> None:
+    """It was past when it was declared first, and it still is, with other bounds and in other words."""
+    story = Story("2025-01-01T00:30:00Z", at="01:00")
+    story.declare("02:00", "@every 24h")
+    assert story.declare("03:00", "2025-01-01T01:30:00+01:00") == []
+    assert story.declare("04:00", "2025-01-01T00:40:00Z") == ["missed 00:40"]
+    assert story.declare("05:00", "2025-01-01T00:30:00Z", start_at="00:20") == []
+    assert story.state.counters == {"missed": 2}
+
+
+def test_a_one_off_whose_time_a_cron_line_had_is_not_counted_again() -> None:
+    """The very time was decided by a definition before; its other times were not in the job's life."""
+    story = Story("2025-01-01T00:30:00Z")
+    story.declare("00:10", "*/10 * * * *", overlap="allow", until="00:50")
+    story.ticks("00:20", "00:30", "00:40")
+    story.declare("00:45", "@every 24h")
+    story.declare("00:46", "*/15 * * * *", enabled=False)
+    assert story.declare("01:00", "2025-01-01T00:30:00Z") == []
+    assert story.declare("01:01", "2025-01-01T00:10:00Z") == ["missed 00:10"]
+    assert story.declare("01:02", "2025-01-01T00:35:00Z") == ["missed 00:35"]
+    assert story.declare("01:03", "2025-01-01T00:50:00Z") == ["missed 00:50"]
+    assert story.state.counters == {"missed": 3}
+
+
+def test_what_a_row_remembers_of_past_definitions_is_bounded() -> None:
+    """The last sixteen, and one that comes back at once without a time between continues the former."""
+    story = Story("*/10 * * * *")
+    for minute in range(1, 31):
+        story.declare(f"00:0{minute // 6}:{minute % 6}0", "*/10 * * * *", retries=minute)
+    assert len(story.state.past) == 1
+    for minute in range(10, 59):
+        story.declare(f"00:{minute}", f"{minute} * * * *")
+    assert len(story.state.past) == 16
+
+
 def test_an_edit_by_a_clock_that_was_put_back() -> None:
     """The mark only rises: times that the old definition decided are not decided by the new one."""
     story = Story(overlap="allow")

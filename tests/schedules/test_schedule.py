@@ -212,8 +212,22 @@ def test_instants_need_a_zone() -> None:
     schedule = parse_schedule("@daily")
     naive = datetime(2026, 1, 1)  # noqa: DTZ001
     for ask in (schedule.next_after, schedule.last_before, lambda when: schedule.count(when, NOW)):
-        with pytest.raises(ScheduleError, match="aware datetime"):
+        with pytest.raises(
+            ScheduleError, match=r"^time datetime.*: an instant is an aware datetime .write e\.g"
+        ):
             ask(naive)
+    with pytest.raises(ScheduleError, match=r"^time '2026-01-01': an instant is an aware datetime"):
+        schedule.next_after("2026-01-01")  # type: ignore[arg-type]
+
+
+def test_what_was_meant_as_a_time_is_named_as_such() -> None:
+    """A date without a time of day, and a zone that is no text, are refused for what they are."""
+    with pytest.raises(ScheduleError, match=r"^schedule '2026-12-24': a date without a time of day"):
+        parse_schedule("2026-12-24")
+    with pytest.raises(ScheduleError, match=r"^tz None: NoneType is no text .pass a name, such as 'Europe"):
+        parse_schedule("@daily", tz=None)  # type: ignore[arg-type]
+    with pytest.raises(ScheduleError, match=r"^schedule 'tomorrow': 1 field instead of .* e\.g\. '\*/5"):
+        parse_schedule("tomorrow")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +245,7 @@ def test_instants_need_a_zone() -> None:
 )
 def test_an_unknown_zone_is_refused_with_the_nearest(tz: str, near: str) -> None:
     """A zone is an IANA name in its own spelling, never a path and never the host's."""
-    with pytest.raises(ScheduleError, match="field 'tz'") as caught:
+    with pytest.raises(ScheduleError, match=r"^time zone '.*: ") as caught:
         parse_schedule("* * * * *", tz=tz)
     assert near in caught.value.remedy or not tz.isalpha()
 

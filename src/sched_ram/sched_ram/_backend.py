@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sched_ram._memory import LEASE, Memory
@@ -60,90 +59,109 @@ class RamBus:
     async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
         """Commit each step by itself; a foreign locker is asked first for those that send."""
         if isinstance(locker, NoLocker):
-            return [self._memory.commit(step, self.replica) for step in steps]
+            with self._memory.lock:
+                return [self._memory.commit(step, self.replica) for step in steps]
         return [await self._commit_locked(step, locker) for step in steps]
 
     async def _commit_locked(self, step: Step, locker: Locker) -> Answer:
         if not step.send or self._memory.committed(step.id):
-            return self._memory.commit(step, self.replica)
+            return self._commit(step)
         name = f"{step.job}/{step.send[0].key}"
         if not await locker.acquire(name, self.replica, LOCK):
-            rows = tuple(self._memory.row(job) for job, _ in step.expects)
+            with self._memory.lock:
+                rows = tuple(self._memory.row(job) for job, _ in step.expects)
             return Answer(Verdict.HELD, rows, self._memory.clock())
         try:
-            return self._memory.commit(step, self.replica)
+            return self._commit(step)
         finally:
             await locker.release(name, self.replica)
 
+    def _commit(self, step: Step) -> Answer:
+        with self._memory.lock:
+            return self._memory.commit(step, self.replica)
+
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
         """Take what waits; sleep until something arrives, `wait` at most."""
-        taken = self._memory.take(jobs, limit, self.replica)
-        if taken or wait <= 0:
-            return taken
-        arrived = asyncio.Event()
-        self._memory.changed[arrived] = os.getpid()
+        memory, arrived = self._memory, asyncio.Event()
+        with memory.lock:
+            taken = memory.take(jobs, limit, self.replica)
+            if taken or wait <= 0:
+                return taken
+            memory.changed[arrived] = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(wait / 1_000_000):
                 await arrived.wait()
         except TimeoutError:
             return []
         finally:
-            self._memory.changed.pop(arrived, None)
-        return self._memory.take(jobs, limit, self.replica)
+            with memory.lock:
+                memory.changed.pop(arrived, None)
+        with memory.lock:
+            return memory.take(jobs, limit, self.replica)
 
     async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:
         """Renew what is still this replica's."""
-        mine, cancel = set(), set()
-        deadline = self._memory.clock() + LEASE
-        for delivery in held:
-            item = self._memory.owned(delivery, self.replica)
-            if item is None:
-                continue
-            name = (delivery.trigger.job, delivery.trigger.key)
-            item.deadline = deadline
-            item.note = notes.get(name, item.note)
-            mine.add(delivery)
-            if item.cancel:
-                cancel.add(name)
-        return Renewal(frozenset(mine), frozenset(cancel))
+        with self._memory.lock:
+            mine, cancel = set(), set()
+            deadline = self._memory.clock() + LEASE
+            for delivery in held:
+                item = self._memory.owned(delivery, self.replica)
+                if item is None:
+                    continue
+                name = (delivery.trigger.job, delivery.trigger.key)
+                item.deadline = deadline
+                item.note = notes.get(name, item.note)
+                mine.add(delivery)
+                if item.cancel:
+                    cancel.add(name)
+            return Renewal(frozenset(mine), frozenset(cancel))
 
     async def give_back(self, held: Collection[Delivery]) -> None:
         """Let these wait again."""
-        for delivery in held:
-            item = self._memory.owned(delivery, self.replica)
-            if item is not None:
-                self._memory.offer(item)
+        with self._memory.lock:
+            for delivery in held:
+                item = self._memory.owned(delivery, self.replica)
+                if item is not None:
+                    self._memory.offer(item)
 
     async def lapsed(self, jobs: frozenset[str], limit: int) -> Sequence[Delivery]:
         """List what was not renewed in time, unless there was an outage."""
-        memory = self._memory
-        memory.look_again(jobs)
-        if not memory.may_take_over():
-            return []
-        now = memory.clock()
-        late = [item.delivery() for item in memory.delivered(jobs) if item.deadline <= now]
-        return late[:limit]
+        with self._memory.lock:
+            memory = self._memory
+            memory.look_again(jobs)
+            if not memory.may_take_over():
+                return []
+            now = memory.clock()
+            late = [item.delivery() for item in memory.delivered(jobs) if item.deadline <= now]
+            return late[:limit]
 
     async def take_over(self, seen: Collection[Delivery]) -> Sequence[Delivery]:
         """Take what is still as it was seen, and still late."""
-        memory = self._memory
-        if not memory.may_take_over():
-            return []
-        taken, now = [], memory.clock()
-        for delivery in seen:
-            item = memory.items.get(delivery.trigger.job, {}).get(delivery.trigger.key)
-            if item is not None and item.token == delivery.token and item.replica and item.deadline <= now:
-                item.number += 1
-                taken.append(memory.give(item, self.replica))
-        return taken
+        with self._memory.lock:
+            memory = self._memory
+            if not memory.may_take_over():
+                return []
+            taken, now = [], memory.clock()
+            for delivery in seen:
+                item = memory.items.get(delivery.trigger.job, {}).get(delivery.trigger.key)
+                if (
+                    item is not None
+                    and item.token == delivery.token
+                    and item.replica
+                    and item.deadline <= now
+                ):
+                    item.number += 1
+                    taken.append(memory.give(item, self.replica))
+            return taken
 
     async def cancel(self, job: str, key: str) -> bool:
         """Leave word for the holder's next renewal."""
-        item = self._memory.items.get(job, {}).get(key)
-        if item is None or not item.replica:
-            return False
-        item.cancel = True
-        return True
+        with self._memory.lock:
+            item = self._memory.items.get(job, {}).get(key)
+            if item is None or not item.replica:
+                return False
+            item.cancel = True
+            return True
 
 
 class RamStore:
@@ -163,9 +181,10 @@ class RamStore:
         self, jobs: Collection[str] | None = None, *, after: str = "", limit: int = 1000
     ) -> Sequence[Row]:
         """Read rows as they are, with what is held of them."""
-        if jobs is None:
-            jobs = sorted(job for job in self._memory.rows if job > after)[:limit]
-        return [self._memory.row(job, held=True) for job in jobs]
+        with self._memory.lock:
+            if jobs is None:
+                jobs = sorted(job for job in self._memory.rows if job > after)[:limit]
+            return [self._memory.row(job, held=True) for job in jobs]
 
     async def runs(
         self,
@@ -178,21 +197,24 @@ class RamStore:
         cursor: str = "",
     ) -> tuple[Sequence[Run], str]:
         """Read a page of history."""
-        return self._memory.history.read(job, statuses, after, until, limit, cursor)
+        with self._memory.lock:
+            return self._memory.history.read(job, statuses, after, until, limit, cursor)
 
     async def held(self, jobs: Collection[str] | None = None) -> Sequence[Holding]:
         """List what is delivered."""
-        return [
-            Holding(item.delivery(), item.replica, item.since, item.note)
-            for item in self._memory.delivered(jobs)
-        ]
+        with self._memory.lock:
+            return [
+                Holding(item.delivery(), item.replica, item.since, item.note)
+                for item in self._memory.delivered(jobs)
+            ]
 
     async def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Beat:
         """Note who lives; warn if another process has a replica of this app."""
         self._look_around(leaving=not ttl)
         memory = self._memory
-        gap = memory.beat(replica, facts, ttl)
-        return Beat(memory.clock(), memory.epoch, memory.newest, gap, frozenset(memory.replicas))
+        with memory.lock:
+            gap = memory.beat(replica, facts, ttl)
+            return Beat(memory.clock(), memory.epoch, memory.newest, gap, frozenset(memory.replicas))
 
     def _look_around(self, *, leaving: bool) -> None:
         if leaving:
@@ -209,8 +231,9 @@ class RamStore:
 
     async def replicas(self) -> Sequence[Replica]:
         """List who lives."""
-        now = self._memory.clock()
-        return [replica for replica, until in self._memory.replicas.values() if until > now]
+        with self._memory.lock:
+            now = self._memory.clock()
+            return [replica for replica, until in self._memory.replicas.values() if until > now]
 
 
 class DirectExecutor:

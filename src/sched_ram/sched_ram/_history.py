@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 from schedcore.protocols import Keep, Micros, Run, Status
 
+HOUR: Micros = 3_600_000_000
+
 _Line: TypeAlias = tuple[int, Micros, Run]
 """Its number, when it was written, and what it says."""
 
@@ -19,12 +21,15 @@ class History:
         """Begin empty."""
         self._lines: dict[str, deque[_Line]] = {}
         self._failures: dict[str, deque[_Line]] = {}
+        self._keep: dict[str, Keep] = {}
         self._number = 0
+        self._tidied: Micros = 0
 
     def append(self, runs: Sequence[Run], keep: Keep, now: Micros) -> None:
         """Append lines, and drop the oldest ones that are too many or too old."""
         for run in runs:
             self._number += 1
+            self._keep[run.job] = keep
             line = (self._number, now, run)
             lines = self._lines.setdefault(run.job, deque())
             lines.append(line)
@@ -33,6 +38,18 @@ class History:
                 failures.append(line)
                 _trim(failures, keep.failures, keep.age, now)
             _trim(lines, keep.lines, keep.age, now)
+
+    def tidy(self, now: Micros) -> None:
+        """Drop, once an hour, what is too old, of jobs too that nothing is appended to any more."""
+        if now - self._tidied < HOUR:
+            return
+        self._tidied = now
+        for job, keep in list(self._keep.items()):
+            _trim(self._failures.get(job, deque()), keep.failures, keep.age, now)
+            _trim(self._lines.get(job, deque()), keep.lines, keep.age, now)
+            if not self._lines.get(job) and not self._failures.get(job):
+                for kept in (self._keep, self._lines, self._failures):
+                    kept.pop(job, None)
 
     def read(
         self,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 import attrs
@@ -48,12 +50,16 @@ _all: weakref.WeakSet[Memory] = weakref.WeakSet()
 
 
 class Memory:
-    """One app's store, for replicas on one event loop; `clock` is its own and so the app's."""
+    """One app's store, for replicas of one process; `clock` is its own and so the app's.
+
+    Each replica has an event loop, and a thread, of its own: whoever reads or writes holds `lock`.
+    """
 
     def __init__(self, clock: Callable[[], Micros] = wall_clock) -> None:
         """Begin empty, as after a restart."""
         self.clock = clock
-        self.changed: dict[asyncio.Event, int] = {}
+        self.lock = threading.RLock()
+        self.changed: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
         self.clear()
         _all.add(self)
 
@@ -141,9 +147,10 @@ class Memory:
         self._wake()
 
     def _wake(self) -> None:
-        for event, process in self.changed.items():
-            if process == os.getpid():  # a child of fork has its parent's, whose loop is not here
-                event.set()
+        while self.changed:
+            event, loop = self.changed.popitem()
+            with suppress(RuntimeError):  # a loop that was closed without a word
+                loop.call_soon_threadsafe(event.set)
 
     def remove(self, trigger: Trigger) -> None:
         """Let go of a finished trigger."""
@@ -201,6 +208,7 @@ class Memory:
     def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Micros:
         """Note that a replica lives, and tell how long the app was without a beat."""
         now = self.clock()
+        self.history.tidy(now)
         gap = 0 if self.last_beat is None else now - self.last_beat
         if gap > LONGEST_GAP:
             self.no_take_over_until = now + LEASE
@@ -226,6 +234,7 @@ class Memory:
 def _after_fork() -> None:
     """A child has nothing to finish of its parent's: each process fires for itself."""
     for memory in list(_all):
+        memory.lock = threading.RLock()
         memory.changed.clear()
         memory.clear()
 

@@ -1,19 +1,15 @@
-"""The Redis backend of schedcore: not written yet, and choosing it says so."""
+"""schedcore on Redis: replicas of one app share its jobs, and each scheduled time runs once.
 
-from schedcore.errors import BackendError
+A script commits each step whole, with a `SET NX` lock in it; triggers travel on a stream, whose consumer
+group is all replicas. The scripts are in `lua/`, each with a header that tells what it does.
+"""
 
-__all__ = ["RedisBackend"]
+from __future__ import annotations
 
+from sched_redis._backend import RedisBackend
+from sched_redis._bus import RedisBus
+from sched_redis._executor import GroupExecutor
+from sched_redis._locker import RedisLocker
+from sched_redis._store import RedisStore
 
-class RedisBackend:
-    """Refuse to start: there is nothing behind this name yet.
-
-    Raises:
-        BackendError: always.
-    """
-
-    def __init__(self, app: str, **options: object) -> None:
-        raise BackendError(
-            f"app {app!r} cannot use the Redis backend, which is not there yet; meanwhile install "
-            "schedcore[ram] and choose backend='ram' (one process, and nothing survives a restart)"
-        )
+__all__ = ["GroupExecutor", "RedisBackend", "RedisBus", "RedisLocker", "RedisStore"]

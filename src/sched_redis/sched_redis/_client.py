@@ -1,0 +1,131 @@
+"""The connections of one replica: made on the engine's loop, without retries of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+
+from sched_redis._connect import Connector
+from sched_redis._keys import GROUP, Keys
+
+Argument = str | bytes | int
+
+
+@cache
+def script(name: str) -> tuple[bytes, str]:
+    """Read a script of this package, and tell the hash by which a server knows it."""
+    source = files("sched_redis").joinpath("lua", f"{name}.lua").read_bytes()
+    return source, sha1(source, usedforsecurity=False).hexdigest()
+
+
+BLOCK = 5.0
+"""Seconds that one blocking read lasts at most: then a lost stream or connection is noticed."""
+
+PATIENCE = 3.0
+"""Seconds after which a command without an answer has failed; the engine repeats it."""
+
+
+class Client:
+    """Sends commands and scripts; a stream or group that is gone is made anew."""
+
+    def __init__(self, connector: Connector, keys: Keys) -> None:
+        """Connect with the first call."""
+        self.keys = keys
+        self._connector = connector
+        self._process = 0
+        self._redis: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether this process has connected."""
+        return self._redis is not None and self._process == os.getpid()
+
+    async def open(self) -> None:
+        """Connect, and make the group if it is not there."""
+        if self._process != os.getpid():  # a child of fork must not touch its parent's sockets
+            self._process = os.getpid()
+            self._redis = None
+        if self._redis is None:
+            self._redis = self._connector.make()
+        await self.make_group()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        client, self._redis = self._redis, None
+        if client is not None and self._process == os.getpid():
+            await client.aclose()
+
+    async def make_group(self) -> None:
+        """Make stream and group; if they were not there, offer again what was in them."""
+        try:
+            await self.call("XGROUP", "CREATE", self.keys.stream, GROUP, "0", "MKSTREAM")
+        except ResponseError as exc:
+            if not str(exc).startswith("BUSYGROUP"):
+                raise
+        else:
+            await self.run("mend", (self.keys.stream, self.keys.triggers, self.keys.parked), (GROUP,))
+
+    async def call(self, *command: Argument) -> Any:
+        """Send a command."""
+        return await self._send(PATIENCE, *command)
+
+    async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run a script; one that the server has forgotten is sent along."""
+        source, digest = script(name)
+        for _ in range(3):
+            try:
+                return await self.call("EVALSHA", digest, len(keys), *keys, *arguments)
+            except NoScriptError:
+                await self.call("SCRIPT LOAD", source)
+            except ResponseError as exc:
+                if name == "mend" or not _group_is_gone(exc):
+                    raise
+                await self.make_group()
+        return await self.call("EVAL", source, len(keys), *keys, *arguments)
+
+    async def read(self, replica: str, count: int, block: float | None, after: str) -> list[tuple[str, str]]:
+        """Read from the group: the ids of entries, and the names in them; wait `block` seconds at most.
+
+        `after` is ">" for what nobody has read, "0" for what `replica` has read and not acknowledged.
+        """
+        waiting = () if block is None else ("BLOCK", max(1, round(block * 1000)))
+        group, stream = ("XREADGROUP", "GROUP", GROUP, replica, "COUNT", count), self.keys.stream
+        try:
+            found = await self._send(PATIENCE + (block or 0), *group, *waiting, "STREAMS", stream, after)
+        except ResponseError as exc:
+            if not _group_is_gone(exc):
+                raise
+            await self.make_group()
+            return []
+        return [(id_.decode(), _first(fields)) for _, entries in found or () for id_, fields in entries]
+
+    async def _send(self, patience: float, *command: Argument) -> Any:
+        client = self._redis
+        if client is None:
+            raise ConnectionError("the Redis backend is not open")
+        try:
+            async with asyncio.timeout(patience):
+                route = await self._connector.routed(client, self.keys.stream)
+                return await client.execute_command(*command, **route)
+        except TimeoutError:
+            raise TimeoutError(f"Redis did not answer {command[0]!s} within {patience:g} s") from None
+        except ReadOnlyError:  # a primary that became a replica: its connections are of no use
+            await client.connection_pool.disconnect()
+            raise
+
+
+def _group_is_gone(exc: ResponseError) -> bool:
+    text = str(exc)
+    return "NOGROUP" in text or text.startswith("UNBLOCKED")
+
+
+def _first(fields: dict[bytes, bytes] | None) -> str:
+    """A removed entry that is still pending has no fields."""
+    return next(iter(fields.values())).decode(errors="replace") if fields else ""

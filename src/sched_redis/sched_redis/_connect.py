@@ -1,0 +1,222 @@
+"""From what a user gives, an URL or a client, to clients of our own on the engine's loop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import redis.asyncio as redis
+from redis.asyncio import connection as connections
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from schedcore.errors import ConfigurationError
+
+SCHEMES = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+EXAMPLES = (
+    "redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6379/0, unix:///PATH, "
+    "redis+sentinel://HOST:26379,HOST:26379/PRIMARY/0 or redis+cluster://HOST:6379,HOST:6379"
+)
+LENT = re.compile(
+    r"host|port|db|path|username|password|credential_provider|client_name|socket_connect_timeout"
+    r"|socket_keepalive(_options)?|ssl_.*"
+)
+"""Settings that a client lends: who and where the server is, and how it is reached."""
+
+Settings = dict[str, Any]
+
+
+class Connector:
+    """Makes clients that neither retry nor decode; `make` connects nothing."""
+
+    def __init__(self, make: Callable[[Settings], Any], *, shown: str, is_cluster: bool = False) -> None:
+        """Make clients by `make`, from what all our clients have in common."""
+        self._make = make
+        self._is_cluster = is_cluster
+        self._shown = shown
+
+    def __repr__(self) -> str:
+        """Tell where the server is, without any password."""
+        return self._shown
+
+    def make(self) -> Any:
+        """Make a client; whoever calls it sets a time limit.
+
+        With a limit of its own it would send by `asyncio.wait_for`, which makes a task for each command and
+        may, on Python 3.11, swallow a cancellation.
+        """
+        return self._make(
+            {
+                "socket_timeout": None,
+                "retry": Retry(NoBackoff(), 0),
+                "protocol": 2,
+                "decode_responses": False,
+            }
+        )
+
+    async def routed(self, client: Any, key: str) -> dict[str, Any]:
+        """Tell a client of a Cluster which node has `key`; no other needs it."""
+        if not self._is_cluster:
+            return {}
+        await client.initialize()
+        return {"target_nodes": client.get_node_from_key(key)}
+
+
+def from_url(url: str) -> Connector:
+    """Understand an URL.
+
+    Raises:
+        ConfigurationError: it is none, or one of its parts cannot be used.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES:
+        raise ConfigurationError(f"the Redis URL begins with {scheme!r}; use one such as {EXAMPLES}")
+    plain, _, kind = scheme.partition("+")
+    try:
+        if kind == "sentinel":
+            return _sentinel(plain, rest)
+        if kind == "cluster":
+            return _cluster(plain, rest)
+        settings = _settings(url)
+    except (ValueError, TypeError) as exc:
+        raise ConfigurationError(
+            f"the Redis URL {_hidden(url)} cannot be used: {exc}; use one such as {EXAMPLES}"
+        ) from None
+    return Connector(lambda ours: _client(settings | ours), shown=_hidden(url))
+
+
+def from_client(client: Any) -> Connector:
+    """Take the settings of a client, synchronous or not; the client itself is neither used nor closed.
+
+    Raises:
+        ConfigurationError: it is no client of redis-py.
+    """
+    nodes = getattr(client, "nodes_manager", None)
+    if nodes is not None:
+        lent = _lent(nodes.connection_kwargs)
+        addresses = [(node.host, node.port) for node in nodes.startup_nodes.values()]
+        return _cluster_of(addresses, lent)
+    pool = getattr(client, "connection_pool", None)
+    settings = getattr(pool, "connection_kwargs", None)
+    if pool is None or not isinstance(settings, Mapping):
+        raise ConfigurationError(
+            f"client= must be a client of redis-py, such as redis.Redis(...), and not {client!r:.80}"
+        )
+    manager = getattr(pool, "sentinel_manager", None)
+    if manager is not None:
+        addresses = [_address(each) for each in manager.sentinels]
+        sentinel_settings = _lent(manager.sentinel_kwargs)
+        is_tls = "SSL" in pool.connection_class.__name__
+        return _sentinel_of(
+            addresses, pool.service_name, _lent(settings) | {"ssl": is_tls}, sentinel_settings
+        )
+    kind = getattr(connections, pool.connection_class.__name__, connections.Connection)
+    lent = _lent(settings) | {"connection_class": kind}
+    return Connector(lambda ours: _client(lent | ours), shown=f"the server of {client!r:.80}")
+
+
+def _client(settings: Settings) -> Any:
+    settings.setdefault("socket_connect_timeout", 2.0)
+    client = redis.Redis(connection_pool=redis.ConnectionPool(**settings))
+    client.auto_close_connection_pool = True
+    return client
+
+
+def _settings(url: str) -> Settings:
+    """Read what redis-py reads in an URL, and have it refuse what no connection understands."""
+    settings: Settings = connections.parse_url(url)  # type: ignore[assignment]
+    path = urlsplit(url).path.strip("/")
+    if not url.startswith("unix") and path and not path.isdigit():
+        raise ValueError(f"there is no database {path!r}, they are numbered")
+    _client(dict(settings)).connection_pool.make_connection()
+    return settings
+
+
+def _lent(settings: Mapping[str, Any]) -> Settings:
+    return {name: value for name, value in settings.items() if LENT.fullmatch(name)}
+
+
+def _addresses(text: str, port: int) -> tuple[str, list[tuple[str, int]]]:
+    """Cut `user:password@host:port,host:port` into who and where."""
+    who, at, where = text.rpartition("@")
+    addresses = []
+    for each in where.split(","):
+        parts = urlsplit(f"//{each}")
+        if not parts.hostname:
+            raise ValueError("a host is missing")
+        addresses.append((parts.hostname, parts.port or port))
+    return who + at, addresses
+
+
+def _sentinel(plain: str, rest: str) -> Connector:
+    place, _, query = rest.partition("?")
+    hosts, _, path = place.partition("/")
+    who, addresses = _addresses(hosts, 26379)
+    primary, _, database = path.strip("/").partition("/")
+    if not primary:
+        raise ValueError("the name of the primary is missing behind the sentinels")
+    options = {name: values[0] for name, values in parse_qs(query).items()}
+    sentinel = {
+        name.removeprefix("sentinel_"): options.pop(name)
+        for name in list(options)
+        if name.startswith("sentinel_")
+    }
+    settings = _settings(f"{plain}://{who}localhost/{database}?{urlencode(options)}")
+    for taken in ("host", "port", "connection_class"):
+        settings.pop(taken, None)
+    return _sentinel_of(addresses, primary, settings | {"ssl": plain == "rediss"}, sentinel)
+
+
+def _sentinel_of(
+    addresses: list[tuple[str, int]], primary: str, settings: Settings, sentinel: Settings
+) -> Connector:
+    def make(ours: Settings) -> Any:
+        patience = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": ours["retry"]}
+        manager: Any = Sentinel(addresses, sentinel_kwargs=sentinel | patience)  # type: ignore[no-untyped-call]
+        settings.setdefault("socket_connect_timeout", 2.0)
+        return manager.master_for(primary, **(settings | ours))
+
+    return Connector(make, shown=f"primary {primary!r} of {len(addresses)} sentinels")
+
+
+def _cluster(plain: str, rest: str) -> Connector:
+    place, _, query = rest.partition("?")
+    hosts, _, path = place.partition("/")
+    if path.strip("/") not in ("", "0"):
+        raise ValueError("a Cluster has no numbered databases")
+    who, addresses = _addresses(hosts, 6379)
+    settings = _settings(f"{plain}://{who}localhost?{query}")
+    settings.pop("host", None)
+    return _cluster_of(addresses, settings)
+
+
+def _cluster_of(addresses: list[tuple[str, int]], settings: Settings) -> Connector:
+    kind = settings.pop("connection_class", None)
+    settings["ssl"] = kind is connections.SSLConnection or settings.get("ssl", False)
+
+    def make(ours: Settings) -> Any:
+        nodes = [ClusterNode(host, port) for host, port in addresses]
+        return RedisCluster(startup_nodes=nodes, **(settings | ours))
+
+    return Connector(make, is_cluster=True, shown=f"a Cluster of {len(addresses)} nodes or more")
+
+
+def _address(sentinel: Any) -> tuple[str, int]:
+    settings = sentinel.connection_pool.connection_kwargs
+    return settings["host"], settings["port"]
+
+
+def _hidden(url: str) -> str:
+    return re.sub(r"//[^@/]*@", "//***@", re.sub(r"(password=)[^&]*", r"\1***", url))

@@ -1,0 +1,50 @@
+"""Where an app's state lies in Redis: every key of an app has one hash tag, and so one Cluster slot."""
+
+from __future__ import annotations
+
+import re
+
+GROUP = "schedcore"
+"""The consumer group of all replicas."""
+
+_SPECIAL = re.compile(r"[%\x1f]")
+_ESCAPE = re.compile(r"%(25|1f)")
+
+
+class Keys:
+    """The keys of one app; what is in them is told beside each."""
+
+    def __init__(self, app: str, prefix: str) -> None:
+        """Put `prefix` before all, and the app's name, as the hash tag, behind it."""
+        base = f"{prefix}:{{{app}}}:"
+        self.meta = f"{base}meta"  # hash: epoch, newest version or token, last beat
+        self.versions = f"{base}versions"  # hash by job: version, and the steps that made it
+        self.rows = f"{base}rows"  # hash by job: content
+        self.names = f"{base}names"  # sorted set of the jobs, for reading page by page
+        self.stream = f"{base}stream"  # names of triggers, for whoever reads first
+        self.triggers = f"{base}triggers"  # hash by name of a trigger: who has it, and the trigger
+        self.held = f"{base}held"  # sorted set of the names of unfinished triggers, for finding a job's
+        self.parked = f"{base}parked"  # set of the names of triggers that wait for who knows their job
+        self.gone = f"{base}gone"  # list of the last steps that deleted a row
+        self.alive = f"{base}alive"  # sorted set of replicas by when their beat expires
+        self.facts = f"{base}facts"  # hash by replica: how it describes itself
+        self._base = base
+
+    def lock(self, name: str) -> str:
+        """Name the lock of a trigger."""
+        return f"{self._base}lock:{name}"
+
+    def history(self, job: str) -> tuple[str, str]:
+        """Name the lists of a job's lines, and of those that are no successes."""
+        return f"{self._base}runs:{job}", f"{self._base}failures:{job}"
+
+
+def trigger_name(job: str, key: str) -> str:
+    """Name a trigger; a job's name has no space."""
+    return f"{job} {_SPECIAL.sub(lambda found: f'%{ord(found[0]):02x}', key)}"
+
+
+def trigger_key(name: str) -> str:
+    """Tell the key in the name of a trigger."""
+    escaped = name.partition(" ")[2]
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), escaped) if "%" in escaped else escaped

@@ -1,0 +1,28 @@
+"""A lock with an owner: `SET NX PX`, renewed and freed by its owner only."""
+
+from __future__ import annotations
+
+from sched_redis._client import Client
+from schedcore.protocols import Micros
+
+
+class RedisLocker:
+    """Grants a name to one owner at a time.
+
+    `RedisBus` takes this lock inside the commit itself, for `TTL`; `acquire` is for other buses.
+    """
+
+    TTL: Micros = 2_000_000
+
+    def __init__(self, client: Client) -> None:
+        """Keep the locks beside the app's other keys."""
+        self._client = client
+
+    async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
+        """Take it if it is free, or the owner's already."""
+        ttl_ms = max(1, -(-ttl // 1000))
+        return bool(await self._client.run("acquire", [self._client.keys.lock(name)], (owner, ttl_ms)))
+
+    async def release(self, name: str, owner: str) -> bool:
+        """Free it if it is the owner's."""
+        return bool(await self._client.run("release", [self._client.keys.lock(name)], (owner,)))

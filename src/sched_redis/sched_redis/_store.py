@@ -1,0 +1,163 @@
+"""Reads what the bus wrote, and keeps who is alive."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+
+from sched_redis import _wire
+from sched_redis._client import Client
+from sched_redis._keys import GROUP
+from schedcore import codec
+from schedcore.errors import CodecError
+from schedcore.protocols import Beat, Holding, Micros, Replica, Row, Run, Status
+
+PAGE = 1000
+LINES = 200
+"""How many lines of history are read at once."""
+
+
+class RedisStore:
+    """Reads an app's state."""
+
+    def __init__(self, client: Client) -> None:
+        """Read by way of `client`."""
+        self._client = client
+        self._decoder = _wire.Decoder()
+
+    async def now(self) -> Micros:
+        """Tell the server's clock."""
+        seconds, micros = await self._client.call("TIME")
+        return int(seconds) * 1_000_000 + int(micros)
+
+    async def rows(
+        self, jobs: Collection[str] | None = None, *, after: str = "", limit: int = 1000
+    ) -> Sequence[Row]:
+        """Read rows with the keys of their triggers."""
+        if jobs is None:
+            return await self._rows("page", after, str(limit))
+        found: list[Row] = []
+        names = list(jobs)
+        for start in range(0, len(names), PAGE):
+            found += await self._rows("jobs", *names[start : start + PAGE])
+        return found
+
+    async def _rows(self, *which: str) -> list[Row]:
+        keys = self._client.keys
+        said = await self._client.run("rows", (keys.versions, keys.rows, keys.names, keys.held), which)
+        rows = []
+        for job, version, data, names in said:
+            row = self._decoder.row(job.decode(), version, data)
+            rows.append(Row(row.job, row.version, row.data, _wire.held_keys(names)))
+        return rows
+
+    async def runs(
+        self,
+        job: str,
+        *,
+        statuses: Collection[Status] | None = None,
+        after: Micros | None = None,
+        until: Micros | None = None,
+        limit: int = 50,
+        cursor: str = "",
+    ) -> tuple[Sequence[Run], str]:
+        """Read a page of history, newest first; the cursor is the number of the last line read."""
+        older_than = _number(cursor) if cursor else None
+        found: list[Run] = []
+        last = ""
+        async for number, run in self._lines(job):
+            if older_than is not None and _number(number) >= older_than:
+                continue
+            if not _matches(run, statuses, after, until):
+                continue
+            if len(found) == limit:
+                return found, last
+            found.append(run)
+            last = number
+        return found, ""
+
+    async def _lines(self, job: str) -> AsyncIterator[tuple[str, Run]]:
+        """Go through a job's lines; behind the oldest come failures that are older still."""
+        oldest: tuple[int, int] | None = None
+        for key in self._client.keys.history(job):
+            start = 0
+            while lines := await self._client.call("LRANGE", key, start, start + LINES - 1):
+                start += LINES
+                for line in lines:
+                    number, _, data = line.partition(b" ")
+                    place = _number(number.decode())
+                    if oldest is not None and place >= oldest:
+                        continue
+                    oldest = place
+                    run = _run(data)
+                    if run is not None:
+                        yield number.decode(), run
+
+    async def held(self, jobs: Collection[str] | None = None) -> Sequence[Holding]:
+        """List who holds what, in the order in which it was sent."""
+        keys, start, found = self._client.keys, "-", []
+        while start:
+            said, last = await self._client.run("held", (keys.stream, keys.triggers), (GROUP, start, PAGE))
+            for each in said:
+                delivery = _wire.delivery(each)
+                if delivery is not None and (jobs is None or delivery.trigger.job in jobs):
+                    replica, since, note = each[3:]
+                    found.append(Holding(delivery, replica.decode(), int(since), note.decode()))
+            start = f"({last.decode()}" if last else ""
+        return found
+
+    async def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Beat:
+        """Say that a replica lives, or that it leaves."""
+        keys = self._client.keys
+        now, epoch, newest, gap, _server, alive = await self._client.run(
+            "beat",
+            (keys.meta, keys.alive, keys.facts, keys.stream),
+            (GROUP, replica, ttl, codec.dump(dict(facts)), secrets.token_hex(8)),
+        )
+        return Beat(
+            int(now), epoch.decode(), int(newest), int(gap), frozenset(name.decode() for name in alive)
+        )
+
+    async def replicas(self) -> Sequence[Replica]:
+        """List who lives, as they described themselves."""
+        keys = self._client.keys
+        now = await self.now()
+        alive = await self._client.call("ZRANGE", keys.alive, 0, -1, "WITHSCORES")
+        facts = await self._client.call("HGETALL", keys.facts)
+        found = []
+        for name, until in zip(alive[::2], alive[1::2], strict=True):
+            at, _, data = facts.get(name, b"").partition(b" ")
+            described = _facts(data)
+            if float(until) > now and described is not None:
+                found.append(Replica(name.decode(), described, int(at)))
+        return found
+
+
+def _number(text: str) -> tuple[int, int]:
+    version, _, place = text.partition(".")
+    return int(version), int(place)
+
+
+def _run(data: bytes) -> Run | None:
+    try:
+        run = codec.load(data)
+    except CodecError:
+        return None
+    return run if isinstance(run, Run) else None
+
+
+def _facts(data: bytes) -> Mapping[str, object] | None:
+    try:
+        facts = codec.load(data)
+    except CodecError:
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _matches(
+    run: Run, statuses: Collection[Status] | None, after: Micros | None, until: Micros | None
+) -> bool:
+    if statuses is not None and run.status not in statuses:
+        return False
+    last = run.last_at or run.scheduled_at
+    return (after is None or last > after) and (until is None or run.scheduled_at <= until)

@@ -1,0 +1,106 @@
+"""What goes into the commit script, and what comes out of the scripts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgpack import packb
+
+from sched_redis._keys import Keys, trigger_key, trigger_name
+from schedcore import codec
+from schedcore.errors import CodecError
+from schedcore.protocols import Answer, Delivery, Micros, Row, Status, Step, Trigger, Verdict
+
+log = logging.getLogger("schedcore")
+
+
+def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
+    """Write steps as `commit.lua` reads them, and name the keys that it needs for them, in order of use."""
+    used: list[str] = []
+    fields: list[object] = []
+    for step in steps:
+        expects, send, done, runs = [], [], [], []
+        for job, version in step.expects:
+            expects += [job, str(version)]
+        for trigger in step.send:
+            name = trigger_name(trigger.job, trigger.key)
+            used.append(keys.lock(name))
+            send += [name, codec.dump(trigger)]
+        for delivery in step.done:
+            done += [name_of(delivery.trigger), str(delivery.token)]
+        for run in step.runs:
+            runs += [run.status is not Status.SUCCEEDED, codec.dump(run)]
+        if runs:
+            used += keys.history(step.job)
+        data = False if step.data is None else codec.dump(step.data)
+        keep = (step.keep.lines, step.keep.failures, step.keep.age)
+        id_ = step.id.replace(" ", "_")
+        fields.append((id_, step.job, data, step.not_before, expects, send, done, runs, keep))
+    packed: bytes = packb(fields, use_bin_type=False)
+    return used, packed
+
+
+def name_of(trigger: Trigger) -> str:
+    """Name a trigger."""
+    return trigger_name(trigger.job, trigger.key)
+
+
+class Decoder:
+    """Reads what the scripts answer; the app's row, which comes with every answer, is decoded once."""
+
+    def __init__(self) -> None:
+        """Begin without an app's row."""
+        self._app: tuple[bytes | None, object] = (None, None)
+
+    def answers(self, steps: Sequence[Step], said: Any) -> list[Answer]:
+        """Read the answer to a commit."""
+        now = int(said[0])
+        beside = {job.decode(): self.row(job.decode(), version, data) for job, version, data in said[1]}
+        return [self._answer(step, now, beside, each) for step, each in zip(steps, said[2], strict=True)]
+
+    def _answer(self, step: Step, now: Micros, beside: dict[str, Row], said: Any) -> Answer:
+        others = tuple([beside[job] for job, _ in step.expects[1:]])
+        if isinstance(said, bytes):
+            own = Row(step.job, 0 if step.data is None else int(said), step.data)
+            return Answer(Verdict.DONE, (own, *others), now)
+        verdict, version, data, refused = said
+        rows = (self.row(step.job, version, data), *others)
+        deliveries = tuple([step.done[place - 1] for place in refused])
+        return Answer(Verdict(verdict.decode()), rows, now, deliveries)
+
+    def row(self, job: str, version: bytes | None, data: bytes | None) -> Row:
+        """Make a row of what is stored."""
+        if data is None:
+            return Row(job, int(version or 0))
+        if job:
+            return Row(job, int(version or 0), _load(job, data))
+        if self._app[0] != data:
+            self._app = data, _load("of the app", data)
+        return Row(job, int(version or 0), self._app[1])
+
+
+def _load(what: str, data: bytes) -> object:
+    """One that cannot be read is kept, like one of a later release, for somebody who can."""
+    try:
+        return codec.load(data)
+    except CodecError as exc:
+        log.error("row %s: %s", what, exc, extra={"event": "redis.unreadable"})  # noqa: TRY400  data, not code
+        return codec.Unknown(data)
+
+
+def held_keys(names: Iterable[bytes]) -> frozenset[str]:
+    """Tell the keys of triggers, by their names."""
+    return frozenset([trigger_key(name.decode()) for name in names])
+
+
+def delivery(said: Any) -> Delivery | None:
+    """Read a delivery; `None` for what only a later release understands."""
+    token, number, data = said[:3]
+    try:
+        trigger = codec.load(data)
+    except CodecError as exc:
+        log.error("trigger: %s", exc, extra={"event": "redis.unreadable"})  # noqa: TRY400  data, not code
+        return None
+    return Delivery(trigger, int(number), int(token)) if isinstance(trigger, Trigger) else None

@@ -1,0 +1,33 @@
+-- Notes that a replica lives, forgets who does not, and removes consumers of those that are gone and hold nothing.
+-- KEYS  meta, alive, facts, stream
+-- ARGV  group, replica, ttl_us (0: it leaves), its facts, an epoch in case that there is none
+-- Returns  now_us, epoch, newest version or token, gap_us, the server's run id, the living
+local meta, alive, facts, stream = unpack(KEYS)
+local call, group, replica, ttl = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
+local time = call('TIME')
+local now = time[1] * 1000000 + time[2]
+local function text(instant) return string.format('%.0f', instant) end
+call('HSETNX', meta, 'epoch', ARGV[5])
+local known = call('HMGET', meta, 'epoch', 'newest', 'beat')
+local gap = known[3] and now - tonumber(known[3]) or 0
+if gap > 4500000 then call('HSET', meta, 'no_take_over_until', text(now + 10000000)) end
+call('HSET', meta, 'beat', text(now))
+if ttl > 0 then
+  call('ZADD', alive, text(now + ttl), replica)
+  call('HSET', facts, replica, text(now) .. ' ' .. ARGV[4])
+else
+  call('ZREM', alive, replica)
+  call('HDEL', facts, replica)
+end
+for _, gone in ipairs(call('ZRANGEBYSCORE', alive, '-inf', text(now))) do
+  call('ZREM', alive, gone)
+  call('HDEL', facts, gone)
+end
+local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, group)
+for _, consumer in ipairs(consumers.err and {} or consumers) do -- {"name", name, "pending", pending, ...}
+  if consumer[4] == 0 and not call('ZSCORE', alive, consumer[2]) then
+    call('XGROUP', 'DELCONSUMER', stream, group, consumer[2])
+  end
+end
+local run_id = string.match(call('INFO', 'server'), 'run_id:(%w+)')
+return {text(now), known[1], known[2] or '0', text(gap), run_id or '', call('ZRANGE', alive, 0, -1)}

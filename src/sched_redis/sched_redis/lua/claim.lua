@@ -1,0 +1,46 @@
+-- Makes this replica the owner of triggers that are nobody's: just read from the stream, waiting, parked by who does
+-- not know their job, or left behind by an owner whose lease has run out.
+-- KEYS  meta, stream, triggers, parked
+-- ARGV  group, replica, lease_ms, how many to read from the stream as well (0: none), then per trigger its name, the
+--       entry that was read (empty: it was not read but listed), and the token seen (0: nobody's)
+-- Returns  {token, number, data, name} per claimed trigger, the entries that were no triggers, how many were looked at
+local meta, stream, triggers, parked = unpack(KEYS)
+local call, group, replica, lease_ms = redis.call, ARGV[1], ARGV[2], ARGV[3]
+local time, wanted, claimed, strange = redis.call('TIME'), {}, {}, {}
+local now = time[1] * 1000000 + time[2]
+local known = call('HMGET', meta, 'newest', 'beat', 'no_take_over_until')
+local newest, beat = tonumber(known[1] or 0), tonumber(known[2])
+local may_take_over = beat and now - beat <= 4500000 and now >= tonumber(known[3] or 0)
+
+for i = 5, #ARGV, 3 do table.insert(wanted, {ARGV[i], ARGV[i + 1], ARGV[i + 2]}) end
+local read = ARGV[4] ~= '0' and call('XREADGROUP', 'GROUP', group, replica, 'COUNT', ARGV[4], 'STREAMS', stream, '>')
+for _, entry in ipairs(read and read[1][2] or {}) do table.insert(wanted, {entry[2][2], entry[1], '0'}) end
+
+local function take(name, id, there) -- into this replica's pending list; whether it may
+  if id ~= '' then return true end
+  if there.replica ~= '' then
+    there.number = there.number + 1
+    return may_take_over and #call('XCLAIM', stream, group, replica, lease_ms, there.id, 'JUSTID') > 0
+  end
+  if call('SREM', parked, name) == 1 then there.id = call('XADD', stream, '*', 'trigger', name) end
+  return #call('XCLAIM', stream, group, replica, 0, there.id, 'FORCE', 'JUSTID') > 0
+end
+
+for _, item in ipairs(wanted) do
+  local name, id, token = unpack(item)
+  local there = call('HGET', triggers, name)
+  there = there and cmsgpack.unpack(there)
+  if id ~= '' and (not there or there.id ~= id) then -- no trigger, or offered anew under another id
+    call('XACK', stream, group, id)
+    call('XDEL', stream, id)
+    if not there then table.insert(strange, id .. ' ' .. name) end
+  elseif there and there.token == token and take(name, id, there) then
+    newest = math.max(newest + 1, now)
+    there.token, there.replica, there.since = string.format('%.0f', newest), replica, string.format('%.0f', now)
+    there.cancel, there.note = nil, nil
+    call('HSET', triggers, name, cmsgpack.pack(there))
+    table.insert(claimed, {there.token, there.number, there.data, name})
+  end
+end
+if claimed[1] then call('HSET', meta, 'newest', string.format('%.0f', newest)) end
+return {claimed, strange, #wanted}

@@ -1,0 +1,143 @@
+-- Commits steps in order, each whole or not at all; what they change is written at the end, in few commands.
+-- KEYS  meta, versions, rows, names, stream, triggers, held, gone; then, as the steps call for them: a lock for
+--       each trigger to send, and the lists of lines and of failures for a step that appends to the history
+-- ARGV  group, replica, lock_ms (0: somebody else's lock was taken), the steps (MessagePack), each a list:
+--       id, job, data (false: delete), not_before_us, {job, version, ...}, {name, trigger, ...} to send,
+--       {name, token, ...} that are done, {is_failure, line, ...}, {lines, failures, age_us} to keep
+-- Returns  now_us, {job, version, data} of the rows expected beside the steps' own, and per step its new version,
+--          or {verdict, version, data, places of the refused deliveries}
+local meta, versions, rows, names, stream, triggers, held, gone = unpack(KEYS, 1, 8)
+local call, group, replica, lock_ms = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
+local steps, time, used = cmsgpack.unpack(ARGV[4]), redis.call('TIME'), 8
+local now, newest = time[1] * 1000000 + time[2], tonumber(call('HGET', meta, 'newest') or 0)
+
+local function read(key, fields) -- many fields of a hash
+  local found = {}
+  for i = 1, #fields, 4000 do
+    local last = math.min(i + 3999, #fields)
+    local part = call('HMGET', key, unpack(fields, i, last))
+    for j = i, last do found[fields[j]] = part[j - i + 1] end
+  end
+  return found
+end
+
+local function write(list, ...) -- one command with all that is in the list, or as few as Lua can
+  local words = {...}
+  for i = 1, #list, 4000 do
+    local all = {unpack(words)}
+    for j = i, math.min(i + 3999, #list) do all[#all + 1] = list[j] end
+    call(unpack(all))
+  end
+end
+
+local jobs, wanted = {}, {}
+for _, step in ipairs(steps) do
+  for i = 1, #step[5], 2 do jobs[#jobs + 1] = step[5][i] end
+  for i = 1, #step[7], 2 do wanted[#wanted + 1] = step[7][i] end
+end
+local seen, there = read(versions, jobs), read(triggers, wanted)
+local data, changed, new_names, dropped = {}, {}, {}, {}
+local ids, ended, sent, index = {}, {}, {}, {}
+
+local function version(job) return seen[job] and string.match(seen[job], '^%d+') or '0' end
+
+local function content(job)
+  if data[job] ~= nil then return data[job] end
+  return call('HGET', rows, job)
+end
+
+local function verdict(id, job, deleted, not_before, expects, locks, done)
+  for i = 1, #expects, 2 do
+    if version(expects[i]) ~= expects[i + 1] then
+      local again = i == 1 and (string.find((seen[job] or '') .. ' ', ' ' .. id .. ' ', 1, true)
+        or (deleted and not seen[job] and call('LPOS', gone, id)))
+      return again and 'done' or 'changed'
+    end
+  end
+  if now < not_before then return 'early' end
+  local refused = {}
+  for i = 1, #done, 2 do
+    local name = done[i]
+    local item = there[name]
+    if type(item) == 'string' then item = cmsgpack.unpack(item); there[name] = item end
+    if not item or item.token ~= done[i + 1] or item.replica ~= replica then refused[#refused + 1] = (i + 1) / 2 end
+  end
+  if refused[1] then return 'not ours', refused end
+  for i = 1, lock_ms > 0 and locks or 0 do
+    local lock = KEYS[used + i]
+    if not call('SET', lock, replica, 'NX', 'PX', lock_ms) and call('GET', lock) ~= replica then return 'held' end
+  end
+end
+
+local function append(runs, keep, at, lists) -- to the history; what is too old or too many is dropped
+  for place = 1, #runs, 2 do
+    local line = at .. '.' .. place .. ' ' .. runs[place + 1]
+    for i = 1, runs[place] and 2 or 1 do
+      local list = KEYS[lists + i]
+      if call('LPUSH', list, line) > keep[i] then call('LTRIM', list, 0, keep[i] - 1) end
+      local oldest = call('LINDEX', list, -1)
+      while oldest and tonumber(string.match(oldest, '^%d+')) < now - keep[3] do
+        call('RPOP', list)
+        oldest = call('LINDEX', list, -1)
+      end
+    end
+  end
+end
+
+local function apply(id, job, new, send, done)
+  newest = math.max(newest + 1, now)
+  local at = string.format('%.0f', newest)
+  if new then
+    if not seen[job] and job ~= '' then new_names[#new_names + 1] = 0; new_names[#new_names + 1] = job end
+    seen[job] = at .. ' ' .. id .. (seen[job] and string.match(seen[job], ' %S+') or '')
+  else
+    seen[job] = false
+    call('LPUSH', gone, id); call('LTRIM', gone, 0, 99)
+  end
+  data[job], changed[job] = new, true
+  for i = 1, #done, 2 do
+    ids[#ids + 1], ended[#ended + 1] = there[done[i]].id, done[i]
+    there[done[i]] = nil
+  end
+  for i = 1, #send, 2 do sent[#sent + 1] = send[i]; sent[#sent + 1] = send[i + 1] end
+  return at
+end
+
+local answers, others, beside = {}, {}, {}
+for place, step in ipairs(steps) do
+  local id, job, new, not_before, expects, send, done, runs, keep = unpack(step)
+  local said, refused = verdict(id, job, not new, not_before, expects, #send / 2, done)
+  local lists = used + #send / 2
+  if said then
+    answers[place] = {said, version(job), content(job), refused or {}}
+  else
+    answers[place] = apply(id, job, new, send, done)
+    append(runs, keep, answers[place], lists)
+    for i = 1, not new and runs[1] ~= nil and 2 or 0 do call('PEXPIRE', KEYS[lists + i], math.ceil(keep[3] / 1000)) end
+  end
+  used = lists + (runs[1] ~= nil and 2 or 0)
+  for i = 3, #expects, 2 do others[expects[i]] = true end
+end
+
+local new_versions, new_rows = {}, {}
+for job in pairs(changed) do
+  if data[job] then
+    new_versions[#new_versions + 1] = job; new_versions[#new_versions + 1] = seen[job]
+    new_rows[#new_rows + 1] = job; new_rows[#new_rows + 1] = data[job]
+  else
+    dropped[#dropped + 1] = job
+  end
+end
+write(new_versions, 'HSET', versions); write(new_rows, 'HSET', rows); write(new_names, 'ZADD', names)
+write(dropped, 'HDEL', versions); write(dropped, 'HDEL', rows); write(dropped, 'ZREM', names)
+write(ids, 'XACK', stream, group); write(ids, 'XDEL', stream)
+write(ended, 'HDEL', triggers); write(ended, 'ZREM', held)
+for i = 1, #sent, 2 do
+  index[i], index[i + 1] = 0, sent[i]
+  local id = call('XADD', stream, '*', 'trigger', sent[i])
+  sent[i + 1] = cmsgpack.pack({id = id, token = '0', replica = '', number = 1, data = sent[i + 1]})
+end
+write(sent, 'HSET', triggers); write(index, 'ZADD', held)
+call('HSET', meta, 'newest', string.format('%.0f', newest))
+for job in pairs(others) do beside[#beside + 1] = {job, version(job), content(job)} end
+return {string.format('%.0f', now), beside, answers}

@@ -1,0 +1,16 @@
+-- Lists who holds what, page by page.
+-- KEYS  stream, triggers
+-- ARGV  group, the entry to begin with, how many to look at
+-- Returns  {token, number, data, replica, since_us, note} each, and where to go on (empty: that was all)
+local stream, triggers = unpack(KEYS)
+local call, found = redis.call, {}
+local pending = call('XPENDING', stream, ARGV[1], ARGV[2], '+', ARGV[3])
+for _, entry in ipairs(pending) do
+  local read = call('XRANGE', stream, entry[1], entry[1])[1]
+  local there = read and call('HGET', triggers, read[2][2])
+  there = there and cmsgpack.unpack(there)
+  if there and there.id == entry[1] and there.replica ~= '' then
+    table.insert(found, {there.token, there.number, there.data, there.replica, there.since, there.note or ''})
+  end
+end
+return {found, #pending == tonumber(ARGV[3]) and pending[#pending][1] or ''}

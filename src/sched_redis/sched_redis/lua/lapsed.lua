@@ -1,0 +1,26 @@
+-- Lists what nobody works on: deliveries that were not renewed for a lease, what was read and never claimed, and the
+-- names of what is parked because who read it did not know the job. Entries that are no triggers are dropped.
+-- KEYS  meta, stream, triggers, parked
+-- ARGV  group, lease_ms, the entry to begin with, how many to look at
+-- Returns  {token, number, data} each, where to go on (empty: that was all), the names parked
+local meta, stream, triggers, parked = unpack(KEYS)
+local call, group, found = redis.call, ARGV[1], {}
+local time, known = call('TIME'), call('HMGET', meta, 'beat', 'no_take_over_until')
+local now, beat = time[1] * 1000000 + time[2], tonumber(known[1])
+local may_take_over = beat and now - beat <= 4500000 and now >= tonumber(known[2] or 0)
+
+local pending = call('XPENDING', stream, group, 'IDLE', ARGV[2], ARGV[3], '+', ARGV[4])
+for _, entry in ipairs(pending) do
+  local id = entry[1]
+  local read = call('XRANGE', stream, id, id)[1]
+  local there = read and call('HGET', triggers, read[2][2])
+  there = there and cmsgpack.unpack(there)
+  if not there or there.id ~= id then
+    call('XACK', stream, group, id)
+    call('XDEL', stream, id)
+  elseif there.replica == '' or may_take_over then
+    table.insert(found, {there.token, there.number, there.data})
+  end
+end
+local last = #pending == tonumber(ARGV[4]) and pending[#pending][1] or ''
+return {found, last, call('SMEMBERS', parked)}

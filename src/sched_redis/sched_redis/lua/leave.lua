@@ -1,0 +1,19 @@
+-- Offers to all what a replica has read and never claimed: it is about to close its connection.
+-- KEYS  stream, triggers
+-- ARGV  group, replica
+-- Returns  how many
+local stream, triggers = unpack(KEYS)
+local call, group, offered = redis.call, ARGV[1], 0
+for _, entry in ipairs(call('XPENDING', stream, group, '-', '+', 1000, ARGV[2])) do
+  local read = call('XRANGE', stream, entry[1], entry[1])[1]
+  local there = read and call('HGET', triggers, read[2][2])
+  there = there and cmsgpack.unpack(there)
+  if there and there.id == entry[1] and there.replica == '' then
+    call('XACK', stream, group, there.id)
+    call('XDEL', stream, there.id)
+    there.id = call('XADD', stream, '*', 'trigger', read[2][2])
+    call('HSET', triggers, read[2][2], cmsgpack.pack(there))
+    offered = offered + 1
+  end
+end
+return offered

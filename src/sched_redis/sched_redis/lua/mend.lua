@@ -1,0 +1,21 @@
+-- Puts back into the stream what somebody removed from it, and who holds it into the group's pending list.
+-- KEYS  stream, triggers, parked
+-- ARGV  group
+-- Returns  how many were put back
+local stream, triggers, parked = unpack(KEYS)
+local call, group, mended = redis.call, ARGV[1], 0
+local all = call('HGETALL', triggers)
+for i = 1, #all, 2 do
+  local name, there = all[i], cmsgpack.unpack(all[i + 1])
+  if call('SISMEMBER', parked, name) == 0 then
+    if #call('XRANGE', stream, there.id, there.id) == 0 then
+      there.id = call('XADD', stream, '*', 'trigger', name)
+      call('HSET', triggers, name, cmsgpack.pack(there))
+      mended = mended + 1
+    end
+    if there.replica ~= '' then
+      call('XCLAIM', stream, group, there.replica, 0, there.id, 'FORCE', 'JUSTID')
+    end
+  end
+end
+return mended

@@ -1,0 +1,94 @@
+"""Replicas of one app on a real Redis, whose state ages when told, so that no lease is waited for."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Sequence
+
+import redis.asyncio as redis
+from tests.contracts.world import World
+
+from sched_redis import RedisBackend
+from sched_redis._keys import GROUP, Keys
+from schedcore.protocols import Backend, Micros
+
+PATIENCE: Micros = 1_000_000
+"""What is shorter than this is slept."""
+
+_numbers = itertools.count()
+
+
+def new_app() -> str:
+    """Name an app as no other test does."""
+    return f"test-{os.getpid()}-{next(_numbers)}"
+
+
+class RedisWorld(World):
+    """One app on one server; `advance` makes all that the app has noted there older."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.app = new_app()
+        self.keys = Keys(self.app, "schedcore")
+        self.backends: list[RedisBackend] = []
+
+    async def make_backends(self, count: int) -> Sequence[Backend]:
+        """Make them, each with connections of its own."""
+        self.backends = [RedisBackend(self.app, url=self.url) for _ in range(count)]
+        for number, backend in enumerate(self.backends):
+            await backend.open(f"r{number}")
+        return self.backends
+
+    async def advance(self, by: Micros) -> None:
+        """Shift every instant and every idle time into the past."""
+        if by <= PATIENCE:
+            await asyncio.sleep(by / 1_000_000)
+            return
+        async with redis.Redis.from_url(self.url) as client:
+            for field in ("beat", "no_take_over_until"):
+                if (at := await client.hget(self.keys.meta, field)) is not None:
+                    await client.hset(self.keys.meta, field, str(int(at) - by))
+            for name, until in await client.zrange(self.keys.alive, 0, -1, withscores=True):
+                await client.zadd(self.keys.alive, {name: int(until) - by})
+            await self._age_pending(client, by)
+            async for lock in client.scan_iter(match=f"*{{{self.app}}}:lock:*"):
+                await client.pexpire(lock, max(1, await client.pttl(lock) - by // 1000))
+            for key in [key async for key in client.scan_iter(match=f"*{{{self.app}}}:runs:*")]:
+                lines = [_aged(line, by) for line in await client.lrange(key, 0, -1)]
+                await client.delete(key)
+                await client.rpush(key, *lines)
+        await asyncio.sleep(0.002)
+
+    async def _age_pending(self, client: "redis.Redis", by: Micros) -> None:
+        pending = await client.xpending_range(self.keys.stream, GROUP, "-", "+", 1000)
+        for entry in pending:
+            await client.xclaim(
+                self.keys.stream,
+                GROUP,
+                entry["consumer"],
+                0,
+                [entry["message_id"]],
+                idle=entry["time_since_delivered"] + by // 1000,
+                justid=True,
+            )
+
+    async def flush(self) -> None:
+        """Lose the app's data."""
+        async with redis.Redis.from_url(self.url) as client:
+            await self._remove(client)
+
+    async def _remove(self, client: "redis.Redis") -> None:
+        keys = [key async for key in client.scan_iter(match=f"*{{{self.app}}}:*", count=1000)]
+        if keys:
+            await client.delete(*keys)
+
+    async def close(self) -> None:
+        """Leave nothing."""
+        for backend in self.backends:
+            await backend.close()
+        await self.flush()
+
+
+def _aged(line: bytes, by: Micros) -> bytes:
+    number, _, rest = line.partition(b".")
+    return b"%d.%b" % (int(number) - by, rest)
