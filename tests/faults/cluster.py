@@ -328,7 +328,7 @@ class Cluster:
         return {row.job: row.data for row in rows if isinstance(row.data, JobState)}
 
     def note_definitions(self) -> dict[str, JobState]:
-        """Remember since when which schedule holds: call it after each deploy, at the latest before the next."""
+        """Remember since when which schedule holds: to be called between any two deploys."""
         states = self.states()
         for name, state in states.items():
             known = self._definitions[name]
@@ -349,8 +349,10 @@ class Cluster:
         def unsettled() -> dict[str, str]:
             left = {}
             for name, state in self.states().items():
-                behind, still = begun - SECOND - state.mark, was_open.get(name, set()) & _open(state)
-                if behind > 0 or still:
+                following = state.spec.schedule.next_after_us(state.mark)
+                behind = 0 if following is None else max(0, begun - SECOND - following)
+                still = was_open.get(name, set()) & _open(state)
+                if behind or still:
                     left[name] = f"{behind / SECOND:.1f} s behind, open {sorted(still)}"
             return left
 

@@ -12,13 +12,13 @@ from tests.redis.servers import RedisServer
 def random() -> Random:
     """Timings come from a seed that is told: SCHEDCORE_FAULT_SEED repeats them."""
     seed = int(os.environ.get("SCHEDCORE_FAULT_SEED") or SystemRandom().randrange(10**6))
-    print(f"SCHEDCORE_FAULT_SEED={seed}")
+    print(f"SCHEDCORE_FAULT_SEED={seed}")  # noqa: T201  pytest shows it with a failure
     return Random(seed)
 
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
-    """A server of the test's own, to be killed and emptied; each write is on the disk before it is answered."""
+    """A server of the test's own, to be killed and emptied; what it answered is on the disk."""
     with RedisServer(persistence="aof-always") as server:
         yield server
 

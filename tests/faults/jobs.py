@@ -1,5 +1,7 @@
 """The jobs that replicas run while they are done harm: each kind, each policy, something due every second."""
 
+import time
+
 from tests.faults.cluster import JobSpec
 
 MIX = (
@@ -19,3 +21,8 @@ LATE = (
     JobSpec("none", "@every 1s", options={"grace": 1, "catch_up": "none", "overlap": "queue_all"}),
 )
 """What is late is late after a second, and caught up as their names say."""
+
+
+def soon(seconds: float) -> str:
+    """A schedule that is due once, in so many seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() + seconds))

@@ -1,12 +1,13 @@
 """Replicas die or are told to stop, also in the middle of runs: their work is done by the others."""
 
 import time
+from itertools import pairwise
 from random import Random
 
 import pytest
 from tests.faults.checker import SECOND
 from tests.faults.cluster import Cluster, JobSpec
-from tests.faults.jobs import MIX
+from tests.faults.jobs import MIX, soon
 
 TAKE_OVER = 14.5 * SECOND
 """Within 14 s of a kill -9, and a moment until the function has begun."""
@@ -45,7 +46,7 @@ def test_kill_9_every_few_seconds(cluster: Cluster, random: Random, seconds: flo
     assert verdict.takeovers, "nobody was killed in a run"
 
 
-@pytest.mark.faults_quick
+@pytest.mark.faults_ci
 @pytest.mark.timeout(90)
 def test_sigterm_in_a_long_run(cluster: Cluster, random: Random) -> None:
     """A short run ends within the drain; of a long one, what cannot end goes to another replica at once."""
@@ -86,8 +87,7 @@ def test_sigterm_in_a_long_run(cluster: Cluster, random: Random) -> None:
 @pytest.mark.timeout(300)
 def test_a_job_that_kills_its_process(cluster: Cluster) -> None:
     """After five deliveries it is dead; meanwhile the others take their turns, and nothing else is lost."""
-    at = time.time() + 4
-    deadly = JobSpec("deadly", time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at)), crashes=9)
+    deadly = JobSpec("deadly", soon(4), crashes=9)
     cluster.jobs = [*MIX, deadly]
     cluster.supervised = True
     cluster.start()
@@ -95,7 +95,7 @@ def test_a_job_that_kills_its_process(cluster: Cluster) -> None:
         lambda: len(cluster.find("crash", "deadly")) == 5 and cluster.find("crash", "deadly"), 150
     )
     times = [record.t for record in crashes]
-    apart = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    apart = [later - earlier for earlier, later in pairwise(times)]
     assert min(apart) > 5 * SECOND
     time.sleep(16)
     verdict = cluster.finish(allow=["dead"])

@@ -35,7 +35,7 @@ def test_sigstop_for_longer_than_the_lease(cluster: Cluster, random: Random) -> 
     verdict.assert_good()
 
 
-@pytest.mark.faults_quick
+@pytest.mark.faults_ci
 @pytest.mark.timeout(60)
 def test_sigstop_for_less_than_the_lease(cluster: Cluster, random: Random) -> None:
     """Nothing of it is taken over."""

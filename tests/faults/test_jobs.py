@@ -50,7 +50,7 @@ def test_the_only_replica_that_knows_a_job_comes_and_goes(cluster: Cluster, rand
 @pytest.mark.faults_ci
 @pytest.mark.timeout(120)
 def test_edited_removed_and_added_back_between_deploys(cluster: Cluster, random: Random) -> None:
-    """Two releases run side by side in each rolling deploy; no time of either definition is lost or doubled."""
+    """Two releases run side by side in each deploy; no time of either definition is lost or doubled."""
     options = {"overlap": "queue_all"}
     edited = JobSpec("edited", "@every 1s", seconds=0.1, options=options)
     kept = JobSpec("kept", "@every 1s", seconds=0.1, options=options)

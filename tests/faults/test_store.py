@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from tests.faults.checker import SECOND
 from tests.faults.cluster import Cluster, JobSpec, now
-from tests.faults.jobs import LATE, MIX
+from tests.faults.jobs import LATE, MIX, soon
 from tests.redis.servers import RedisServer
 
 from schedcore.protocols import Micros
@@ -45,10 +45,9 @@ def test_redis_is_down_for_5_s_and_keeps_its_data(
     cluster: Cluster, server: RedisServer, random: Random
 ) -> None:
     """What fell due is caught up or missed as each job says; nobody takes over what goes on running."""
-    long = JobSpec("long", "@every 20s", seconds=14, options={"overlap": "queue_all"})
-    cluster.jobs = [*MIX, *LATE, long]
+    cluster.jobs = [*MIX, *LATE, JobSpec("long", soon(4), seconds=13)]
     cluster.start()
-    cluster.next_record("start", "long", 21)
+    cluster.next_record("start", "long")
     time.sleep(random.uniform(0, 1))
     server.kill()
     time.sleep(5)
@@ -68,10 +67,9 @@ def test_redis_stalls_for_longer_than_the_lease(
     cluster: Cluster, server: RedisServer, random: Random
 ) -> None:
     """The server is frozen, and goes on: no run is stolen."""
-    long = JobSpec("long", "@every 30s", seconds=25, options={"overlap": "queue_all"})
-    cluster.jobs = [job for job in MIX if job.name != "careful"] + [long]
+    cluster.jobs = [*(job for job in MIX if job.name != "careful"), JobSpec("long", soon(4), seconds=20)]
     cluster.start()
-    cluster.next_record("start", "long", 32)
+    cluster.next_record("start", "long")
     server.pause()
     time.sleep(random.uniform(11, 14))
     server.resume()
@@ -113,7 +111,7 @@ def test_scripts_are_flushed_and_clients_killed(
 
 
 def recover(cluster: Cluster, since: Micros) -> Micros:
-    """Wait until every replica has announced the loss and each job fires again; up to when times are excused."""
+    """Wait until every replica has announced the loss and each job fires again; until when that took."""
     cluster.until(
         lambda: (
             {line["pid"] for line in cluster.logged("store.lost_data", since)}
@@ -141,13 +139,28 @@ def in_time(cluster: Cluster, t: Micros, at: Micros) -> bool:
 @pytest.mark.timeout(90)
 def test_flushall(cluster: Cluster, server: RedisServer, random: Random) -> None:
     """The loss is announced within 10 s, firing resumes, and what was lost or repeated is told."""
-    cluster.jobs = list(MIX)
+    cluster.jobs = [job for job in MIX if job.name != "many"]
     cluster.start()
     time.sleep(random.uniform(2, 5))
     since = now()
     server.cli("FLUSHALL")
     lossy_until = recover(cluster, since)
     cluster.finish(allow=["failed"], lossy_until=lossy_until).assert_good()
+
+
+@pytest.mark.faults_long
+@pytest.mark.timeout(90)
+def test_what_a_flush_took_from_a_job_that_may_overlap(
+    cluster: Cluster, server: RedisServer, random: Random
+) -> None:
+    """It is recorded as lost as well, though nothing of the job ever waits for it."""
+    cluster.jobs = [job for job in MIX if job.name == "many"]
+    cluster.start()
+    time.sleep(random.uniform(2, 5))
+    since = now()
+    server.cli("FLUSHALL")
+    lossy_until = recover(cluster, since)
+    cluster.finish(lossy_until=lossy_until).assert_good()
 
 
 @pytest.mark.faults_ci
