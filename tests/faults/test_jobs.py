@@ -74,7 +74,7 @@ def test_edited_removed_and_added_back_between_deploys(cluster: Cluster, random:
 
 
 @pytest.mark.faults_ci
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(200)
 def test_runs_far_longer_than_the_lease(cluster: Cluster) -> None:
     """As a coroutine, as one that blocks its loop, as a plain function: each runs once, and is renewed."""
     options = {"overlap": "queue_one"}
