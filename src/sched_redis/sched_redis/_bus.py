@@ -46,6 +46,8 @@ class RedisBus:
 
     async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
         """Commit each step by itself; `RedisLocker`'s lock is taken by the script itself."""
+        if not self._client.is_same_server():
+            return [await self._refused(step) for step in steps]  # the next beat tells the core
         if not isinstance(locker, RedisLocker):
             return [await self._commit_locked(step, locker) for step in steps]
         answers: list[Answer] = []
@@ -93,9 +95,7 @@ class RedisBus:
         used, fields = _wire.encode(steps, keys)
         fixed = (keys.meta, keys.versions, keys.rows, keys.names)
         more = (keys.stream, keys.triggers, keys.held, keys.gone)
-        said = await self._client.run(
-            "commit", (*fixed, *more, *used), (GROUP, self.replica, lock // 1000, fields)
-        )
+        said = await self._client.commit((*fixed, *more, *used), (GROUP, self.replica, lock // 1000, fields))
         return self._decoder.answers(steps, said)
 
     async def _commit_locked(self, step: Step, locker: Locker) -> Answer:

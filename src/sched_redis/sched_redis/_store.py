@@ -109,14 +109,14 @@ class RedisStore:
     async def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Beat:
         """Say that a replica lives, or that it leaves."""
         keys = self._client.keys
-        now, epoch, newest, gap, _server, alive = await self._client.run(
+        now, epoch, newest, gap, server, alive = await self._client.run(
             "beat",
             (keys.meta, keys.alive, keys.facts, keys.stream),
             (GROUP, replica, ttl, codec.dump(dict(facts)), secrets.token_hex(8)),
         )
-        return Beat(
-            int(now), epoch.decode(), int(newest), int(gap), frozenset(name.decode() for name in alive)
-        )
+        self._client.server = server.decode()
+        names = frozenset([name.decode() for name in alive])
+        return Beat(int(now), epoch.decode(), int(newest), int(gap), names, server.decode())
 
     async def replicas(self) -> Sequence[Replica]:
         """List who lives, as they described themselves."""
