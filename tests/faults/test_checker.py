@@ -161,7 +161,7 @@ def test_a_run_that_was_given_back_may_start_again() -> None:
     job = facts(line(1), until=1.5)
     start = ran(1, 1.0, None)
     given_back = [*start, attrs.evolve(start[0], event="cancelled", t=at(3))]
-    stopped = lives(told_to_stop=at(2), died=at(4), asked=True)
+    stopped = lives(told_to_stop=at(2), died=at(20), asked=True)
     judge(job, given_back, ran(1, 3.1, 3.2, pid=2), of=stopped).assert_good()
 
 

@@ -70,6 +70,21 @@ def test_a_slow_network(cluster: Cluster, server: RedisServer, random: Random) -
     verdict.assert_good()
 
 
+@pytest.mark.faults_long
+@pytest.mark.timeout(90)
+def test_a_slow_replica_of_a_busy_job(cluster: Cluster, server: RedisServer, random: Random) -> None:
+    """A row that changes faster than one replica can answer does not keep that replica's runs from ending."""
+    busy = JobSpec("busy", "@every 500ms", seconds=0.75, options={"overlap": "allow"})
+    cluster.jobs = [busy, JobSpec("calm", "@every 5s", seconds=0.1)]
+    with cluster.behind_proxies(server.port, [0]) as proxies:
+        cluster.start()
+        proxies[0].delay(random.uniform(0.25, 0.35))
+        cluster.until(lambda: len(cluster.find("end", "busy")) > 20)
+        cluster.settle(15)
+        proxies[0].heal()
+        cluster.finish().assert_good()
+
+
 @pytest.mark.faults_ci
 @pytest.mark.timeout(120)
 def test_short_stalls_cost_nobody_a_lease(cluster: Cluster, server: RedisServer, random: Random) -> None:
