@@ -52,13 +52,13 @@ def test_redis_is_down_for_5_s_and_keeps_its_data(
     server.kill()
     time.sleep(5)
     server.restart()
-    cluster.next_record("start", "quick", 5)
+    cluster.next_record("start", "quick", 10)  # replicas compare what they remember, for 6 s
     verdict = cluster.finish(allow=["missed"])
     verdict.assert_good()
     missed = {job.name: verdict.statuses(job.name)["missed"] for job in cluster.jobs}
     assert sum(fate.retaken + fate.fenced for fate in verdict.of("long")) == 0
     assert {name for name, number in missed.items() if number} == {"latest", "none"}
-    assert 2 <= missed["none"] <= 7
+    assert 2 <= missed["none"] <= 14
 
 
 @pytest.mark.faults_ci
