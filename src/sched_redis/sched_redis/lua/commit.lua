@@ -9,7 +9,9 @@
 local meta, rows, names, stream, triggers, held, gone = unpack(KEYS, 1, 7)
 local call, group, replica, lock_ms = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local steps, time, used = cmsgpack.unpack(ARGV[4]), redis.call('TIME'), 7
-local now, newest = time[1] * 1000000 + time[2], tonumber(call('HGET', meta, 'newest') or 0)
+local known = call('HMGET', meta, 'newest', 'locked_until')
+local now, newest = time[1] * 1000000 + time[2], tonumber(known[1] or 0)
+local rows_are_locked = tonumber(known[2] or 0) > now
 
 local function read(key, fields) -- many fields of a hash
   local found = {}
@@ -41,6 +43,12 @@ local ids, ended, sent, index = {}, {}, {}, {}
 
 local function version(job) return seen[job] and string.match(seen[job], '^%d+') or '0' end
 
+local function is_locked(job) -- by somebody whom it changed too fast for
+  local lock = rows_are_locked and call('HGET', meta, 'row ' .. job)
+  local ends, owner = string.match(lock or '', '^(%d+) (.*)')
+  return owner and owner ~= replica and tonumber(ends) > now
+end
+
 local function verdict(id, deleted, not_before, expects, locks, done)
   for i = 1, #expects, 2 do
     if version(expects[i]) ~= expects[i + 1] then
@@ -59,6 +67,7 @@ local function verdict(id, deleted, not_before, expects, locks, done)
     if not item or item.token ~= done[i + 1] or item.replica ~= replica then refused[#refused + 1] = (i + 1) / 2 end
   end
   if refused[1] then return 'not ours', refused end
+  if is_locked(expects[1]) then return 'held' end
   for i = 1, lock_ms > 0 and locks or 0 do
     local lock = KEYS[used + i]
     if not call('SET', lock, replica, 'NX', 'PX', lock_ms) and call('GET', lock) ~= replica then return 'held' end
