@@ -73,12 +73,13 @@ class RedisBus:
         """Answer the steps whose rows somebody has changed already; who is faster gets a moment."""
         await asyncio.sleep(self._random.uniform(0, MOMENT))
         rows = await self._rows(steps)
-        late = {}
+        late = []
         for step in steps:
             version, ids = _wire.made_by(rows[step.job])
             if version != step.expects[0][1] and step.id.encode() not in ids:
-                late[step.id] = self._decoder.refused(step, Verdict.CHANGED, rows)
-        return late
+                late.append(step)
+        answers = self._decoder.unsent(late, [Verdict.CHANGED] * len(late), rows)
+        return {step.id: answer for step, answer in zip(late, answers, strict=True)}
 
     async def _rows(self, steps: Sequence[Step]) -> dict[str, bytes | None]:
         jobs = list(dict.fromkeys([job for step in steps for job, _ in step.expects]))
@@ -113,7 +114,7 @@ class RedisBus:
             Verdict.DONE if step.id.encode() in _wire.made_by(rows[step.job])[1] else Verdict.HELD
             for step in steps
         ]
-        return [self._decoder.refused(step, said, rows) for step, said in zip(steps, verdicts, strict=True)]
+        return self._decoder.unsent(steps, verdicts, rows)
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
         """Read from the stream, and claim what was read; without `wait`, take what waits by name."""

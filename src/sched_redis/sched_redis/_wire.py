@@ -20,24 +20,22 @@ def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
     """Write steps as `commit.lua` reads them, and name the keys that it needs for them, in order of use."""
     used: list[str] = []
     fields: list[object] = []
+    dump = codec.dump
     for step in steps:
-        expects, send, done, runs = [], [], [], []
-        for job, version in step.expects:
-            expects += [job, str(version)]
+        send: list[object] = []
         for trigger in step.send:
-            name = trigger_name(trigger.job, trigger.key)
+            name = f"{trigger.job} {trigger.key}"
             used.append(keys.lock(name))
-            send += [name, codec.dump(trigger)]
-        for delivery in step.done:
-            done += [name_of(delivery.trigger), str(delivery.token)]
+            send += (name, dump(trigger))
+        done = [(f"{d.trigger.job} {d.trigger.key}", d.token) for d in step.done]
+        runs: list[object] = []
         for run in step.runs:
-            runs += [run.status is not Status.SUCCEEDED, codec.dump(run)]
+            runs += (run.status is not Status.SUCCEEDED, dump(run))
         if runs:
             used += keys.history(step.job)
-        data = False if step.data is None else codec.dump(step.data)
+        data = step.data is not None and dump(step.data)
         keep = (step.keep.lines, step.keep.failures, step.keep.age)
-        id_ = step.id.replace(" ", "_")
-        fields.append((id_, step.job, data, step.not_before, expects, send, done, runs, keep))
+        fields.append((step.id, step.job, data, step.not_before, step.expects, send, done, runs, keep))
     packed: bytes = packb(fields, use_bin_type=False)
     return used, packed
 
@@ -70,10 +68,18 @@ class Decoder:
         deliveries = tuple([step.done[place - 1] for place in refused])
         return Answer(Verdict(verdict.decode()), rows, now, deliveries)
 
-    def refused(self, step: Step, verdict: Verdict, rows: Mapping[str, bytes | None]) -> Answer:
-        """Answer a step that was not sent; its `now` is the newest version there, given out by that clock."""
+    def unsent(
+        self, steps: Sequence[Step], verdicts: Sequence[Verdict], rows: Mapping[str, bytes | None]
+    ) -> list[Answer]:
+        """Answer steps that were not sent, from rows that were read.
+
+        Their `now` is the newest version there: it was given out by that clock.
+        """
         now = max([made_by(stored)[0] for stored in rows.values()])
-        return Answer(verdict, tuple([self.row(job, rows[job]) for job, _ in step.expects]), now)
+        return [
+            Answer(verdict, tuple([self.row(job, rows[job]) for job, _ in step.expects]), now)
+            for step, verdict in zip(steps, verdicts, strict=True)
+        ]
 
     def row(self, job: str, stored: bytes | None) -> Row:
         """Make a row of what is stored: "version id id", a newline, and the content."""
