@@ -149,6 +149,8 @@ def patient(act: Callable[..., None]) -> Callable[..., None]:
     def unless_stalled(self: "Twins", *arguments: Any, **named: Any) -> None:
         if not self.stalled:
             try:
+                if time.monotonic() - self.jumped_at > PATIENCE:
+                    self.jump(BEAT)
                 act(self, *arguments, **named)
             except Stalled:
                 self.stalled = True
@@ -214,8 +216,6 @@ class Twins(RuleBasedStateMachine):
 
     def ask(self, replica: int, act: Callable[[int, Backend], Awaitable[Any]]) -> tuple[Any, Any]:
         """Do the same as one replica of each side."""
-        if time.monotonic() - self.jumped_at > PATIENCE:
-            self.jump(BEAT)
 
         async def both() -> tuple[Any, Any]:
             return await act(0, self.backends[0][replica]), await act(1, self.backends[1][replica])
