@@ -60,7 +60,7 @@ class Client:
         """Disconnect."""
         client, self._redis = self._redis, None
         if client is not None and self._process == os.getpid():
-            await client.aclose()
+            await self._connector.close(client)
 
     async def make_group(self) -> None:
         """Make stream and group; if they were not there, offer again what was in them."""

@@ -66,6 +66,13 @@ class Connector:
             }
         )
 
+    async def close(self, client: Any) -> None:
+        """Disconnect a client; of one that asks sentinels, redis-py leaves the connections to these open."""
+        await client.aclose()
+        pool = getattr(client, "connection_pool", None)
+        for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
+            await sentinel.aclose()
+
     async def routed(self, client: Any, key: str) -> dict[str, Any]:
         """Tell a client of a Cluster which node has `key`; no other needs it."""
         if not self._is_cluster:
