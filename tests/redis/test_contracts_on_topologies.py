@@ -11,6 +11,7 @@ from tests.contracts.contract import (
     StoreContract,
     World,
 )
+from tests.redis.rights import add_user, documented_rights
 from tests.redis.world import RedisWorld
 
 from schedcore.protocols import Locker
@@ -18,7 +19,7 @@ from schedcore.protocols import Locker
 if TYPE_CHECKING:
     from tests.redis.topologies import SentinelSet
 
-PLACES = [pytest.param(place, marks=pytest.mark.topology(place)) for place in ("cluster", "sentinel")]
+PLACES = [pytest.param(place, marks=pytest.mark.topology(place)) for place in ("cluster", "sentinel", "acl")]
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +34,16 @@ def sentinels() -> Iterator["SentinelSet"]:
 @pytest.fixture(params=PLACES)
 def world(request: pytest.FixtureRequest) -> RedisWorld:
     """An app in each place."""
+    if request.param == "sentinel":
+        return RedisWorld(request.getfixturevalue("sentinels").url)
     if request.param == "cluster":
-        url = request.getfixturevalue("redis_cluster").url
-        return RedisWorld(url.replace("redis://", "redis+cluster://"))
-    return RedisWorld(request.getfixturevalue("sentinels").url)
+        return RedisWorld(request.getfixturevalue("redis_cluster").url.replace("redis:", "redis+cluster:"))
+    server = request.getfixturevalue("redis_server")
+    world = RedisWorld("", server.url)
+    # The lock by itself is for other buses: the scheduler needs no right to it.
+    more = ["+del"] if request.cls is TestLocker else []
+    world.url = add_user(server, world.app, documented_rights() + more)
+    return world
 
 
 class TestBus(BusContract):

@@ -73,6 +73,11 @@ class Connector:
         for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
             await sentinel.aclose()
 
+    async def reconnect(self, client: Any) -> None:
+        """Have every connection made anew; a client of a Cluster goes where it is sent by itself."""
+        if not self._is_cluster:
+            await client.connection_pool.disconnect()
+
     async def routed(self, client: Any, key: str) -> dict[str, Any]:
         """Tell a client of a Cluster which node has `key`; no other needs it."""
         if not self._is_cluster:
