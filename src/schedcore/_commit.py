@@ -45,7 +45,8 @@ class Committer:
     """Knows the rows last seen, forms steps from what a rule says of them, and commits these in chunks.
 
     CHANGED runs the rule again on the rows that came with it, HELD waits a moment; EARLY and NOT_OURS
-    are the caller's to decide.
+    are the caller's to decide. A row that is behind what was seen of it is not believed while there is
+    somebody to tell (`fell_back`): the store lost data, and what is remembered is to be put back first.
     """
 
     def __init__(self, backend: Backend, link: Caller, replica: str) -> None:
@@ -53,7 +54,9 @@ class Committer:
         self.rows: dict[str, Row] = {}
         self.app = Row(APP_ROW)
         self.newest = 0
-        self.fell_back: Callable[[], None] = lambda: None
+        self.behind: set[str] = set()
+        self.has_proof = False
+        self.fell_back: Callable[[], None] | None = None
         self._bus, self._store, self._locker = backend.bus, backend.store, backend.locker
         self._link = link
         self._replica = replica
@@ -81,9 +84,10 @@ class Committer:
             for start in range(0, len(todo), CHUNK):
                 steps = await self._steps(todo[start : start + CHUNK], rule, app)
                 for step, answer in zip(steps, await self._commit(steps), strict=True):
-                    if answer.verdict is Verdict.CHANGED:
+                    waits = answer.verdict is Verdict.HELD or not self.behind.isdisjoint(_jobs_of(step))
+                    if answer.verdict is Verdict.CHANGED and not waits:
                         again.append(step.job)
-                    elif answer.verdict is Verdict.HELD and tries < HELD_TRIES:
+                    elif waits and answer.verdict is not Verdict.DONE and tries < HELD_TRIES:
                         again.append(step.job)
                         held = True
                     else:
@@ -150,14 +154,30 @@ class Committer:
             if known is None or row.version >= known.version:
                 self._keep(row)
             elif known.version <= seen and (not row.version or _fell_back(row, known)):
+                if self.fell_back is None:
+                    self._keep(row)
+                    continue
+                self.behind.add(row.job)
+                self.has_proof |= bool(row.version)  # one that is gone may have been removed
                 self.fell_back()
-                self._keep(row)
+
+    def forget(self) -> None:
+        """Remember no row, so that whatever the store has is believed."""
+        self.rows.clear()
+        self.app = attrs.evolve(self.app, version=0)
+        self.behind.clear()
+        self.has_proof = False
 
     def _keep(self, row: Row) -> None:
+        self.behind.discard(row.job)
         if row.job == APP_ROW:
             self.app = row
         else:
             self.rows[row.job] = row
+
+
+def _jobs_of(step: Step) -> list[str]:
+    return [job for job, _ in step.expects]
 
 
 def _tell(runs: Sequence[Run]) -> None:

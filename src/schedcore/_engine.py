@@ -142,8 +142,8 @@ class Engine:
             await self.pulse.wait()
             lost, gone = await self.link.call(self.pulse.beat)
             self.ticker.wake(self.pulse.stepped)
-            if lost:
-                await self._merge()
+            if lost or self.pulse.moved:
+                await self._merge(lost)
             await self.link.call(self.pulse.renew)
             taken = await self.link.call(self.pulse.sweep)
             start_taken(taken, self.runner, self.reporter)
@@ -238,18 +238,26 @@ class Engine:
             self.ticker.drop(job.name)
             self.committer.rows.pop(job.name, None)
 
-    async def _merge(self) -> None:
-        """The store lost data: say so, put back what is remembered, and send nothing meanwhile."""
-        self.losses += 1
-        log.error(
-            "the store of app %s lost data: runs since its last save may be lost or repeated; "
-            "firing pauses for %d s",
-            self.app,
-            MERGE // SECOND,
-            extra={"event": "store.lost_data"},
-        )
+    async def _merge(self, lost: bool) -> None:
+        """The store lost data, or may have: say so, put back what is remembered, send nothing meanwhile."""
         self.ticker.hold_until = self.clock.now() + MERGE
-        await put_back(self.committer)
+        if not lost:
+            log.warning(
+                "the store of app %s was restarted or is another server: firing pauses for %d s, "
+                "in which the replicas compare what they remember with what it has",
+                self.app,
+                MERGE // SECOND,
+                extra={"event": "store.moved"},
+            )
+        if await put_back(self.committer) or lost:
+            self.losses += 1
+            log.error(
+                "the store of app %s lost data: runs since its last save may be lost or repeated; "
+                "firing pauses for %d s",
+                self.app,
+                MERGE // SECOND,
+                extra={"event": "store.lost_data"},
+            )
         await self.declare(self.jobs)
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:

@@ -53,5 +53,5 @@ class Link:
                 type(exc).__name__,
                 exc,
                 extra={"event": "store.away"},
-                exc_info=exc,
+                exc_info=exc if log.isEnabledFor(logging.DEBUG) else None,
             )

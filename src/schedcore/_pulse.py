@@ -35,6 +35,8 @@ class Pulse:
         """Begin without a beat."""
         self.alive: frozenset[str] = frozenset((replica,))
         self.epoch = ""
+        self.moved = False
+        self._server = ""
         self.last_beat: Micros = 0
         self.restarted_at: Micros = 0
         self.stepped: Micros = 0
@@ -53,7 +55,10 @@ class Pulse:
         self._now_please.set()
 
     async def beat(self) -> tuple[bool, frozenset[str]]:
-        """Beat once; whether the store lost data, and which replicas are gone since the last beat."""
+        """Beat once; whether the store lost data, and which replicas are gone since the last beat.
+
+        `moved` tells whether it may have: its server was restarted, or is another one.
+        """
         clock = self._clock.clock
         seen, sent = self._committer.newest, clock.monotonic()
         answer = await self._backend.store.beat(self._replica, self._facts(), LEASE)
@@ -67,12 +72,15 @@ class Pulse:
         if answer.gap > 60 * SECOND or not self.restarted_at:
             self.restarted_at = answer.now
         lost = self._lost(answer, seen)
+        self.moved = bool(self._server) and answer.server != self._server
+        self._server = answer.server
         gone = self.alive - answer.alive
         self.alive, self.epoch, self.last_beat = answer.alive, answer.epoch, received
         return lost, gone
 
     def _lost(self, answer: Beat, seen: int) -> bool:
-        lost = bool(self.epoch) and (answer.epoch != self.epoch or answer.newest < seen)
+        began_anew = answer.epoch != self.epoch or answer.newest < seen or self._committer.has_proof
+        lost = bool(self.epoch) and began_anew
         if lost:
             self._committer.newest = answer.newest
         return lost

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-import attrs
-
 from schedcore import _definitions
 from schedcore._commit import Committer
 from schedcore._draft import Draft
@@ -38,14 +36,19 @@ def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Report
     runner.start(starting)
 
 
-async def put_back(committer: Committer) -> None:
-    """Give the store back what this replica remembers, where it knows more; the highest mark wins."""
+async def put_back(committer: Committer) -> bool:
+    """Give the store back what this replica remembers, where it knows more; the highest mark wins.
+
+    Tells whether it did know more of anything.
+    """
     remembered = {job: row.data for job, row in committer.rows.items() if isinstance(row.data, JobState)}
-    committer.rows.clear()
-    committer.app = attrs.evolve(committer.app, version=0)
+    versions = {job: committer.rows[job].version for job in remembered}
+    committer.forget()
     await committer.read(remembered)
+    fell_back = any(committer.rows[job].version < version for job, version in versions.items())
 
     def rule(row: Row, _: Row) -> Draft | None:
         return _definitions.restore(row, remembered[row.job])
 
     await committer.apply(list(remembered), rule, app=False)
+    return fell_back

@@ -91,7 +91,7 @@ class Ticker:
                 self._caught_up.set()
 
     def _chunks(self, number: int) -> list[tuple[int, int]]:
-        """Cut a burst into chunks, a small one first; the others in any order, so that replicas share them."""
+        """Cut a burst into chunks, a small one first, the others in any order: replicas share them."""
         starts = list(range(FIRST_CHUNK, number, CHUNK))
         self._random.shuffle(starts)
         return [(0, FIRST_CHUNK), *[(start, start + CHUNK) for start in starts]]
@@ -144,7 +144,8 @@ class Ticker:
                 self._again(job)
 
     def _rule(self, row: Row, app: Row) -> Draft | Step | None:
-        return _rules.tick(row, app, self._clock.now())
+        now = self._clock.now()
+        return None if now < self.hold_until else _rules.tick(row, app, now)
 
     def _again(self, job: str) -> None:
         """The store's clock is a little behind what is known of it here, or somebody has the lock."""

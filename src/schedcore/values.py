@@ -179,7 +179,8 @@ class Beat:
 
     `epoch` is random and new whenever the store began without data; `newest` is the newest version or
     token given out; `gap` is the time since the app's previous beat, by any replica; `alive` are the
-    replicas whose last beat has not expired.
+    replicas whose last beat has not expired. `server` tells which server answered: another one than
+    before, or the same restarted, may lack what was acknowledged (empty: that cannot happen).
     """
 
     now: Micros
@@ -187,6 +188,7 @@ class Beat:
     newest: int
     gap: Micros
     alive: frozenset[str]
+    server: str = ""
 
 
 @attrs.frozen

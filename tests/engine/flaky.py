@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import attrs
+
 from sched_ram import RamBackend
 
 ALL = (
@@ -29,6 +31,7 @@ class Flaky:
         self.away: set[str] = set()
         self.lose_replies: set[str] = set()
         self.calls: list[str] = []
+        self.server = ""
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._part, name)
@@ -40,6 +43,8 @@ class Flaky:
             if name in self.away:
                 raise ConnectionError(f"{name}: connection refused")
             answer = await method(*arguments, **named)
+            if name == "beat":
+                answer = attrs.evolve(answer, server=self.server)
             if name in self.lose_replies:
                 self.lose_replies.remove(name)
                 raise ConnectionResetError(f"{name}: reply lost")

@@ -293,3 +293,40 @@ async def test_loss_of_data_is_announced_and_firing_pauses(
     pauses = [after - before for before, after in zip(r.starts, r.starts[1:], strict=False)]
     assert 5 <= max(pauses) <= 10
     assert r.starts[-1] > 29
+
+
+@virtual
+async def test_another_server_without_a_loss_is_told_from_a_loss(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A restart with all data pauses firing, while marks are compared, and is not called a loss."""
+    r.add("a", "@every 1s", overlap="allow")
+    backend.store.server = "one"  # type: ignore[attr-defined]
+    async with r.running() as engine:
+        await asyncio.sleep(10.5)
+        backend.store.server = "two"  # type: ignore[attr-defined]
+        await asyncio.sleep(20)
+        assert engine.health().losses == 0
+    assert events(caplog.records).count("store.moved") == 1
+    assert events(caplog.records).count("store.lost_data") == 0
+    assert len(r.starts) == 30, "what was due meanwhile was not sent afterwards"
+
+
+@virtual
+async def test_a_server_that_lacks_the_last_steps_has_lost_data(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its newest version is above all others by then; that a row fell back tells, and nothing runs twice."""
+    ran: list[int] = []
+    r.add("a", "@every 1s", lambda run: ran.append(run.scheduled_at.timestamp()), overlap="allow")
+    backend.store.server = "the primary"  # type: ignore[attr-defined]
+    async with r.running() as engine:
+        await asyncio.sleep(10.2)
+        (snapshot,) = await r.backend.store.rows(["a"])
+        await asyncio.sleep(2)
+        r.memory.rows["a"] = attrs.evolve(snapshot, held=None)
+        backend.store.server = "the follower"  # type: ignore[attr-defined]
+        await asyncio.sleep(20)
+        assert engine.health().losses == 1
+    assert events(caplog.records).count("store.lost_data") == 1
+    assert len(ran) == len(set(ran)), "a time ran twice"

@@ -38,7 +38,7 @@ class RedisWorld(World):
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[Any]:
         connector = _connect.from_url(self.admin_url)
-        client = connector.make()
+        client = connector.make(_greet)
         try:
             yield client
         finally:
@@ -99,6 +99,10 @@ class RedisWorld(World):
         for backend in self.backends:
             await backend.close()
         await self.flush()
+
+
+async def _greet(connection: Any) -> None:
+    await connection.on_connect()
 
 
 def _aged(line: bytes, by: Micros) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ResponseError
 
 from sched_redis._connect import Connector
 from sched_redis._keys import GROUP, Keys
@@ -34,6 +36,9 @@ PATIENCE = 3.0
 FORBIDDEN = (
     "ACL LOG on the server names what was refused, the reference of the Redis backend all that it needs"
 )
+RUN_ID = re.compile(rb"run_id:(\w+)")
+
+_committing: ContextVar[bool] = ContextVar("committing", default=False)
 
 
 class Client:
@@ -43,6 +48,8 @@ class Client:
         """Connect with the first call."""
         self.keys = keys
         self._connector = connector
+        self.server = ""
+        self._reached = ""
         self._process = 0
         self._redis: Any = None
         self._answered = False
@@ -58,8 +65,33 @@ class Client:
             self._process = os.getpid()
             self._redis = None
         if self._redis is None:
-            self._redis = self._connector.make()
+            self._redis = self._connector.make(self._greet)
         await self.make_group()
+
+    async def _greet(self, connection: Any) -> None:
+        """Ask each new connection which server it leads to, before anything else is sent."""
+        await connection.on_connect()
+        if not self._connector.leads_to(self._redis, connection, self.keys.stream):
+            return
+        await connection.send_command("INFO", "server")
+        found = RUN_ID.search(await connection.read_response())
+        self._reached = found[1].decode() if found else ""
+        if _committing.get() and not self.is_same_server():
+            raise ConnectionError(
+                "the Redis server was restarted, or is another one: the next beat comes first"
+            )
+
+    def is_same_server(self) -> bool:
+        """Tell whether this is the server of the last beat: another, or a restarted one, may lack data."""
+        return not self.server or self._reached == self.server
+
+    async def commit(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Run the commit script, but never on a server that has not answered to a beat."""
+        token = _committing.set(True)
+        try:
+            return await self.run("commit", keys, arguments)
+        finally:
+            _committing.reset(token)
 
     async def close(self) -> None:
         """Disconnect."""

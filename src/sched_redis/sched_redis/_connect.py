@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -13,6 +13,7 @@ from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
 
 from schedcore.errors import ConfigurationError
 
@@ -36,6 +37,7 @@ LENT = re.compile(
 """Settings that a client lends: who and where the server is, and how it is reached."""
 
 Settings = dict[str, Any]
+Greet = Callable[[Any], Awaitable[None]]
 
 
 class Connector:
@@ -51,20 +53,35 @@ class Connector:
         """Tell where the server is, without any password."""
         return self._shown
 
-    def make(self) -> Any:
-        """Make a client; whoever calls it sets a time limit.
+    def make(self, greet: Greet) -> Any:
+        """Make a client that has `greet` make each connection ready; whoever calls it sets a time limit.
 
         With a limit of its own it would send by `asyncio.wait_for`, which makes a task for each command and
         may, on Python 3.11, swallow a cancellation.
         """
-        return self._make(
-            {
-                "socket_timeout": None,
-                "retry": Retry(NoBackoff(), 0),
-                "protocol": 2,
-                "decode_responses": False,
-            }
-        )
+        ours = {
+            "socket_timeout": None,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+            "decode_responses": False,
+        }
+        if not self._is_cluster:
+            return self._make(ours | {"redis_connect_func": greet})
+        client = self._make(ours)
+        client.nodes_manager.connection_kwargs["redis_connect_func"] = greet
+        for node in client.nodes_manager.startup_nodes.values():
+            node.connection_kwargs["redis_connect_func"] = greet
+        return client
+
+    def leads_to(self, client: Any, connection: Any, key: str) -> bool:
+        """Tell whether a connection is to the server that has `key`; in a Cluster most are not."""
+        if not self._is_cluster:
+            return True
+        try:
+            node = client.get_node_from_key(key)
+        except RedisClusterException:  # it is only just finding out who has what
+            return False
+        return (node.host, int(node.port)) == (connection.host, int(connection.port))
 
     async def close(self, client: Any) -> None:
         """Disconnect a client; of one that asks sentinels, redis-py leaves the connections to these open."""

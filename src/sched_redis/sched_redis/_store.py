@@ -44,10 +44,10 @@ class RedisStore:
 
     async def _rows(self, *which: str) -> list[Row]:
         keys = self._client.keys
-        said = await self._client.run("rows", (keys.versions, keys.rows, keys.names, keys.held), which)
+        said = await self._client.run("rows", (keys.rows, keys.names, keys.held), which)
         rows = []
-        for job, version, data, names in said:
-            row = self._decoder.row(job.decode(), version, data)
+        for job, stored, names in said:
+            row = self._decoder.row(job.decode(), stored)
             rows.append(Row(row.job, row.version, row.data, _wire.held_keys(names)))
         return rows
 
@@ -109,14 +109,14 @@ class RedisStore:
     async def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Beat:
         """Say that a replica lives, or that it leaves."""
         keys = self._client.keys
-        now, epoch, newest, gap, _server, alive = await self._client.run(
+        now, epoch, newest, gap, server, alive = await self._client.run(
             "beat",
             (keys.meta, keys.alive, keys.facts, keys.stream),
             (GROUP, replica, ttl, codec.dump(dict(facts)), secrets.token_hex(8)),
         )
-        return Beat(
-            int(now), epoch.decode(), int(newest), int(gap), frozenset(name.decode() for name in alive)
-        )
+        self._client.server = server.decode()
+        names = frozenset([name.decode() for name in alive])
+        return Beat(int(now), epoch.decode(), int(newest), int(gap), names, server.decode())
 
     async def replicas(self) -> Sequence[Replica]:
         """List who lives, as they described themselves."""

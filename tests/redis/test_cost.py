@@ -1,0 +1,113 @@
+"""What a fire, a burst and an idle replica cost, counted in round trips to the server."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sched_redis._client import Client, script
+from schedcore import Scheduler
+
+NAMES = {script(name)[1]: name for name in ("beat", "claim", "commit", "lapsed", "renew", "rows")}
+
+
+@contextmanager
+def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Count what all replicas of this process send, by command or script."""
+    sent: Counter[str] = Counter()
+    send = Client._send
+
+    async def count(self: Client, patience: float, *command: Any) -> Any:
+        sent[NAMES.get(command[1], command[0])] += 1
+        return await send(self, patience, *command)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "_send", count)
+        yield sent
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    limit = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < limit, "it did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+def test_a_single_fire_takes_four_round_trips(
+    app_name: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sent, read, claimed, finished; beats and sweeps apart."""
+    fires = 0
+
+    async def main() -> Counter[str]:
+        scheduler = Scheduler(app_name, backend="redis", url=redis_url)
+
+        @scheduler.job("@every 500ms")
+        async def job() -> None:
+            nonlocal fires
+            fires += 1
+
+        with counted(monkeypatch) as sent:
+            async with scheduler:
+                await until(lambda: fires)
+                await asyncio.sleep(0.2)
+                before, first = sent.copy(), fires
+                await until(lambda: fires == first + 6)
+                await asyncio.sleep(0.2)
+                return sent - before
+
+    sent = asyncio.run(main())
+    per_fire = {name: sent[name] / 6 for name in ("commit", "XREADGROUP", "claim")}
+    assert per_fire["commit"] <= 2, per_fire
+    assert sum(per_fire.values()) <= 4, per_fire
+    assert sent.keys() <= {"commit", "XREADGROUP", "claim", "beat", "lapsed", "renew", "SCRIPT LOAD"}, sent
+
+
+def test_a_burst_takes_a_tenth_of_a_round_trip_per_fire(
+    app_name: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps, deliveries and ends travel together."""
+    number, ran = 2000, 0
+
+    async def job() -> None:
+        nonlocal ran
+        ran += 1
+
+    async def main() -> Counter[str]:
+        scheduler = Scheduler(app_name, backend="redis", url=redis_url)
+        at = int(time.time()) + 4
+        for each in range(number):
+            scheduler.add_job(f"job-{each}", f"@every {at}s", job)  # from the epoch on: first at `at`
+        async with scheduler:
+            with counted(monkeypatch) as sent:
+                await until(lambda: ran == number)
+                await asyncio.sleep(0.5)
+                return sent
+
+    sent = asyncio.run(main())
+    assert sum(sent.values()) <= number / 10, sent
+
+
+def test_an_idle_replica_sends_less_than_a_command_a_second(
+    app_name: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A beat, a sweep, and a read that waits: however many jobs there are."""
+
+    async def main() -> tuple[Counter[str], float]:
+        scheduler = Scheduler(app_name, backend="redis", url=redis_url)
+        for each in range(500):
+            scheduler.add_job(f"job-{each}", "@every 24h", print)
+        async with scheduler:
+            await asyncio.sleep(0.5)
+            begin = time.monotonic()
+            with counted(monkeypatch) as sent:
+                await asyncio.sleep(12)
+                return sent, time.monotonic() - begin
+
+    sent, seconds = asyncio.run(main())
+    assert sum(sent.values()) <= seconds, sent
