@@ -12,7 +12,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
 
 from sched_redis._connect import Connector
 from sched_redis._keys import GROUP, Keys
@@ -151,7 +151,7 @@ class Client:
             answer = await self._ask(client, patience, command)
         except ResponseError as exc:
             self._answered = False
-            if "READONLY" in str(exc):  # a primary that became a replica: its connections are of no use
+            if _is_read_only(exc):  # a primary that became a replica: its connections are of no use
                 await self._connector.reconnect(client)
             elif _is_forbidden(exc):
                 raise NoPermissionError(f"{exc}; {FORBIDDEN}") from None
@@ -169,6 +169,11 @@ class Client:
                 return await client.execute_command(*command, **route)
         except TimeoutError:
             raise TimeoutError(f"Redis did not answer {command[0]!s} within {patience:g} s") from None
+
+
+def _is_read_only(exc: ResponseError) -> bool:
+    """Redis 6.2 hides within another error what a script may not do."""
+    return isinstance(exc, ReadOnlyError) or "READONLY" in str(exc)
 
 
 def _is_forbidden(exc: ResponseError) -> bool:
