@@ -49,7 +49,7 @@ def test_a_scheduler_lives_with_the_documented_rights(redis_server: RedisServer,
     url = add_user(redis_server, app_name, documented_rights())
     refused(redis_server)
     scheduler = Scheduler(app_name, backend="redis", url=url)
-    scheduler.add_job("tick", "@every 200ms", lambda: None)
+    scheduler.add_job("tick", "@every 200ms", lambda: None, overlap="allow")
     with scheduler:
         ask = scheduler.blocking
         assert ask.trigger("tick", wait=True, timeout=20).outcome == "succeeded"
