@@ -205,7 +205,7 @@ def test_a_forked_child_has_connections_of_its_own(redis_url: str, app_name: str
         ask()
         s.stop()
     """
-    command = [sys.executable, "-W", "error", "-X", "dev", "-c", textwrap.dedent(code)]
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
     lines = done.stdout.splitlines()
     assert lines.count("succeeded") == 42, done

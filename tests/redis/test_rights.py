@@ -87,7 +87,7 @@ def no_password(server: RedisServer, app: str) -> str:
     ("user", "reason"),
     [
         (wrong_password, "AuthenticationError: .*password"),
-        (no_rights, "NoPermissionError: .*'info' command; ACL LOG on the server names"),
+        (no_rights, "NoPermissionError: .*'info' command.*; ACL LOG on the server names"),
         (other_keys, "NoPermissionError: .*keys.*ACL LOG on the server names"),
         (no_password, "AuthenticationError|NoPermissionError"),
     ],
