@@ -9,7 +9,7 @@ STAMP := .venv/.set-up
 PROJECTS := pyproject.toml src/sched_ram/pyproject.toml src/sched_redis/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test test-matrix lint format wheels bench clean
+.PHONY: help demo demo-cluster test test-faults test-matrix lint format wheels bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -23,6 +23,12 @@ demo-cluster: $(STAMP) ## watch three replicas on Redis, one of which is killed
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# Which of them: "faults_quick" is what `make test` has too, "faults_ci" what .ci/run adds, "faults_long" the rest.
+FAULTS ?= faults_quick or faults_ci or faults_long
+
+test-faults: $(STAMP) ## kill, freeze, cut off and empty everything, for a quarter of an hour
+	$(BIN)/python -m pytest tests/faults -m "$(FAULTS)" -n 2 --dist=load $(ARGS)
 
 test-matrix: $(STAMP) ## run the Redis tests on every Redis and Valkey that is here
 	$(BIN)/python -m tests.redis.matrix -n auto $(ARGS)

@@ -19,7 +19,7 @@ class Triggered:
         key: Asking again with it answers what became of this one.
         outcome: `sent`, `waiting`, `skipped` or `held` (somebody else holds the job's lock); once the run
             has ended, its status.
-        detail: What the run's line in the history says.
+        detail: What the run's line in the history says; only the end of what is long.
     """
 
     job: str

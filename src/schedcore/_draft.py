@@ -17,6 +17,9 @@ JUST_ENDED = LIMIT
 They take a hundred bytes each, because only the last hundred keep their detail.
 """
 
+DETAIL = 400
+"""How many characters of a detail are remembered with a key: a hundred tracebacks are no part of a row."""
+
 MINUTE: Micros = 60 * SECOND
 REMEMBERED_TIMES = 4
 BY_HAND = (Kind.MANUAL, Kind.BACKFILL)
@@ -171,8 +174,9 @@ class Draft:
         self.remember(key, kind, status, detail)
 
     def remember(self, key: str, kind: Kind, outcome: str, detail: str = "") -> None:
-        """Update what became of a key that was asked for by hand."""
+        """Update what became of a key that was asked for by hand, with the end of a long detail."""
         if kind in BY_HAND:
+            detail = detail if len(detail) <= DETAIL else "..." + detail[3 - DETAIL :]
             self.state.recent = tuple(
                 attrs.evolve(recent, outcome=str(outcome), detail=detail) if recent.key == key else recent
                 for recent in self.state.recent

@@ -36,6 +36,17 @@ def test_the_same_key_answers_the_same() -> None:
     assert story.ask("00:05", "b") == ["sent", "sent manual:b"]
 
 
+def test_a_long_detail_is_cut_where_keys_are_remembered() -> None:
+    """A row does not grow by a traceback per key; the end of it, which names the error, is kept."""
+    row = Story().ledger.row
+    _, draft = _rules.ask(row, "a", None, micros("00:01"))
+    assert draft is not None
+    draft.remember("manual:a", Kind.MANUAL, "failed", "Traceback\n" * 1000 + "ValueError: boom")
+    (recent,) = draft.state.recent
+    assert len(recent.detail) == 400
+    assert recent.detail.endswith("ValueError: boom")
+
+
 def test_a_waiting_one_is_remembered_as_sent_once_it_is() -> None:
     """The memory of a key follows its trigger from waiting over sent to its end."""
     story = Story(overlap="queue_all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from random import Random
 from typing import Any
 
 from sched_redis import _wire
@@ -20,7 +21,10 @@ CHUNK = 128
 """How many steps travel in one call: Redis does nothing else meanwhile."""
 
 BURST = 50
-"""With more steps than this, and others who were faster lately, the versions alone are read first."""
+"""With more steps than this, and others who were faster lately, the rows are read first."""
+
+MOMENT = 0.02
+"""Seconds that whoever lost lately leaves to others, at most, before each chunk of a burst."""
 
 RENEWED_AT_ONCE = 500
 PAGE = 1000
@@ -41,13 +45,14 @@ class RedisBus:
         self._client = client
         self._decoder = _wire.Decoder()
         self._contended = False
+        self._random = Random()
         self._more = False
         self._unsure = False
 
     async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
         """Commit each step by itself; `RedisLocker`'s lock is taken by the script itself."""
         if not self._client.is_same_server():
-            return [await self._refused(step) for step in steps]  # the next beat tells the core
+            return await self._held(steps)  # the next beat tells the core
         if not isinstance(locker, RedisLocker):
             return [await self._commit_locked(step, locker) for step in steps]
         answers: list[Answer] = []
@@ -65,37 +70,29 @@ class RedisBus:
         return [late.get(step.id) or next(in_time) for step in steps]
 
     async def _late(self, steps: Sequence[Step]) -> dict[str, Answer]:
-        """Answer the steps whose rows somebody has changed already.
+        """Answer the steps whose rows somebody has changed already; who is faster gets a moment."""
+        await asyncio.sleep(self._random.uniform(0, MOMENT))
+        rows = await self._rows(steps)
+        late = []
+        for step in steps:
+            version, ids = _wire.made_by(rows[step.job])
+            if version != step.expects[0][1] and step.id.encode() not in ids:
+                late.append(step)
+        answers = self._decoder.unsent(late, [Verdict.CHANGED] * len(late), rows)
+        return {step.id: answer for step, answer in zip(late, answers, strict=True)}
 
-        Versions are read before contents: a content that is newer than its version is refused later, while
-        the opposite could undo a step.
-        """
-        keys = self._client.keys
+    async def _rows(self, steps: Sequence[Step]) -> dict[str, bytes | None]:
         jobs = list(dict.fromkeys([job for step in steps for job, _ in step.expects]))
-        stored = dict(zip(jobs, await self._client.call("HMGET", keys.versions, *jobs), strict=True))
-        changed = [step for step in steps if not _is_expected(step, stored[step.job] or b"0")]
-        if not changed:
-            return {}
-        jobs = list(dict.fromkeys([job for step in changed for job, _ in step.expects]))
-        contents = await self._client.call("HMGET", keys.rows, *jobs)
-        versions = {job: (stored[job] or b"0").split(b" ", 1)[0] for job in jobs}
-        now = max(map(int, versions.values()))  # a version is the clock's as it was given out
-        rows = {
-            job: self._decoder.row(job, versions[job], data) for job, data in zip(jobs, contents, strict=True)
-        }
-        return {
-            step.id: Answer(Verdict.CHANGED, tuple([rows[job] for job, _ in step.expects]), now)
-            for step in changed
-        }
+        stored = await self._client.call("HMGET", self._client.keys.rows, *jobs)
+        return dict(zip(jobs, stored, strict=True))
 
     async def _commit(self, steps: Sequence[Step], lock: Micros = RedisLocker.TTL) -> list[Answer]:
         if not steps:
             return []
         keys = self._client.keys
         used, fields = _wire.encode(steps, keys)
-        fixed = (keys.meta, keys.versions, keys.rows, keys.names)
-        more = (keys.stream, keys.triggers, keys.held, keys.gone)
-        said = await self._client.commit((*fixed, *more, *used), (GROUP, self.replica, lock // 1000, fields))
+        fixed = (keys.meta, keys.rows, keys.names, keys.stream, keys.triggers, keys.held, keys.gone)
+        said = await self._client.commit((*fixed, *used), (GROUP, self.replica, lock // 1000, fields))
         return self._decoder.answers(steps, said)
 
     async def _commit_locked(self, step: Step, locker: Locker) -> Answer:
@@ -108,19 +105,16 @@ class RedisBus:
                 return (await self._commit([step], 0))[0]
             finally:
                 await locker.release(name, self.replica)
-        return await self._refused(step)
+        return (await self._held([step]))[0]
 
-    async def _refused(self, step: Step) -> Answer:
-        keys = self._client.keys
-        (stored,) = await self._client.call("HMGET", keys.versions, step.job)
-        jobs = [job for job, _ in step.expects]
-        said = await self._client.run(
-            "rows", (keys.versions, keys.rows, keys.names, keys.held), ("jobs", *jobs)
-        )
-        rows = tuple([self._decoder.row(job.decode(), *more[:2]) for job, *more in said])
-        now = _micros(await self._client.call("TIME"))
-        is_committed = step.id.encode() in (stored or b"").split()[1:]
-        return Answer(Verdict.DONE if is_committed else Verdict.HELD, rows, now)
+    async def _held(self, steps: Sequence[Step]) -> list[Answer]:
+        """Refuse these; a step that was committed already is answered whoever has the lock."""
+        rows = await self._rows(steps)
+        verdicts = [
+            Verdict.DONE if step.id.encode() in _wire.made_by(rows[step.job])[1] else Verdict.HELD
+            for step in steps
+        ]
+        return self._decoder.unsent(steps, verdicts, rows)
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
         """Read from the stream, and claim what was read; without `wait`, take what waits by name."""
@@ -260,14 +254,5 @@ class RedisBus:
         return bool(await self._client.run("cancel", [self._client.keys.triggers], (name,)))
 
 
-def _is_expected(step: Step, stored: bytes) -> bool:
-    version, *ids = stored.split()
-    return int(version) == step.expects[0][1] or step.id.encode() in ids
-
-
 def _identity(trigger: Trigger) -> tuple[str, str]:
     return trigger.job, trigger.key
-
-
-def _micros(time: tuple[int, int]) -> Micros:
-    return int(time[0]) * 1_000_000 + int(time[1])

@@ -10,7 +10,7 @@ from schedcore.protocols import Micros, Places, TriggerBus
 class GroupExecutor:
     """One of the group's readers; the pool on every replica is the core's runner."""
 
-    WAIT: Micros = 30_000_000
+    WAIT: Micros = 5_000_000
 
     async def serve(self, bus: TriggerBus, jobs: Callable[[], frozenset[str]], places: Places) -> None:
         """Take and start, until cancelled."""

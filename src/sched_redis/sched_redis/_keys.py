@@ -18,8 +18,7 @@ class Keys:
         """Put `prefix` before all, and the app's name, as the hash tag, behind it."""
         base = f"{prefix}:{{{app}}}:"
         self.meta = f"{base}meta"  # hash: epoch, newest version or token, last beat
-        self.versions = f"{base}versions"  # hash by job: version, and the steps that made it
-        self.rows = f"{base}rows"  # hash by job: content
+        self.rows = f"{base}rows"  # hash by job: version, the last steps that made it, content
         self.names = f"{base}names"  # sorted set of the jobs, for reading page by page
         self.stream = f"{base}stream"  # names of triggers, for whoever reads first
         self.triggers = f"{base}triggers"  # hash by name of a trigger: who has it, and the trigger

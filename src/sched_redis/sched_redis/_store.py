@@ -44,10 +44,10 @@ class RedisStore:
 
     async def _rows(self, *which: str) -> list[Row]:
         keys = self._client.keys
-        said = await self._client.run("rows", (keys.versions, keys.rows, keys.names, keys.held), which)
+        said = await self._client.run("rows", (keys.rows, keys.names, keys.held), which)
         rows = []
-        for job, version, data, names in said:
-            row = self._decoder.row(job.decode(), version, data)
+        for job, stored, names in said:
+            row = self._decoder.row(job.decode(), stored)
             rows.append(Row(row.job, row.version, row.data, _wire.held_keys(names)))
         return rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgpack import packb
@@ -57,7 +57,7 @@ class Decoder:
     def answers(self, steps: Sequence[Step], said: Any) -> list[Answer]:
         """Read the answer to a commit."""
         now = int(said[0])
-        beside = {job.decode(): self.row(job.decode(), version, data) for job, version, data in said[1]}
+        beside = {job.decode(): self.row(job.decode(), row) for job, row in said[1]}
         return [self._answer(step, now, beside, each) for step, each in zip(steps, said[2], strict=True)]
 
     def _answer(self, step: Step, now: Micros, beside: dict[str, Row], said: Any) -> Answer:
@@ -65,20 +65,41 @@ class Decoder:
         if isinstance(said, bytes):
             own = Row(step.job, 0 if step.data is None else int(said), step.data)
             return Answer(Verdict.DONE, (own, *others), now)
-        verdict, version, data, refused = said
-        rows = (self.row(step.job, version, data), *others)
+        verdict, row, refused = said
+        rows = (self.row(step.job, row), *others)
         deliveries = tuple([step.done[place - 1] for place in refused])
         return Answer(Verdict(verdict.decode()), rows, now, deliveries)
 
-    def row(self, job: str, version: bytes | None, data: bytes | None) -> Row:
-        """Make a row of what is stored."""
-        if data is None:
-            return Row(job, int(version or 0))
+    def unsent(
+        self, steps: Sequence[Step], verdicts: Sequence[Verdict], rows: Mapping[str, bytes | None]
+    ) -> list[Answer]:
+        """Answer steps that were not sent, from rows that were read.
+
+        Their `now` is the newest version there: it was given out by that clock.
+        """
+        now = max([made_by(stored)[0] for stored in rows.values()])
+        return [
+            Answer(verdict, tuple([self.row(job, rows[job]) for job, _ in step.expects]), now)
+            for step, verdict in zip(steps, verdicts, strict=True)
+        ]
+
+    def row(self, job: str, stored: bytes | None) -> Row:
+        """Make a row of what is stored: "version id id", a newline, and the content."""
+        if stored is None:
+            return Row(job)
+        head, _, data = stored.partition(b"\n")
+        version = int(head.split(b" ", 1)[0])
         if job:
-            return Row(job, int(version or 0), _load(job, data))
+            return Row(job, version, _load(job, data))
         if self._app[0] != data:
             self._app = data, _load("of the app", data)
-        return Row(job, int(version or 0), self._app[1])
+        return Row(job, version, self._app[1])
+
+
+def made_by(stored: bytes | None) -> tuple[int, list[bytes]]:
+    """Tell the version of a stored row, and the last steps that made it."""
+    version, *ids = (stored or b"0").partition(b"\n")[0].split()
+    return int(version), ids
 
 
 def _load(what: str, data: bytes) -> object:

@@ -1,14 +1,14 @@
 -- Commits steps in order, each whole or not at all; what they change is written at the end, in few commands.
--- KEYS  meta, versions, rows, names, stream, triggers, held, gone; then, as the steps call for them: a lock for
+-- KEYS  meta, rows, names, stream, triggers, held, gone; then, as the steps call for them: a lock for
 --       each trigger to send, and the lists of lines and of failures for a step that appends to the history
 -- ARGV  group, replica, lock_ms (0: somebody else's lock was taken), the steps (MessagePack), each a list:
 --       id, job, data (false: delete), not_before_us, {job, version, ...}, {name, trigger, ...} to send,
 --       {name, token, ...} that are done, {is_failure, line, ...}, {lines, failures, age_us} to keep
--- Returns  now_us, {job, version, data} of the rows expected beside the steps' own, and per step its new version,
---          or {verdict, version, data, places of the refused deliveries}
-local meta, versions, rows, names, stream, triggers, held, gone = unpack(KEYS, 1, 8)
+-- Returns  now_us, {job, row} of the rows expected beside the steps' own, and per step its new version, or
+--          {verdict, row, places of the refused deliveries}; a row is "version id id\ndata", the steps that made it
+local meta, rows, names, stream, triggers, held, gone = unpack(KEYS, 1, 7)
 local call, group, replica, lock_ms = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
-local steps, time, used = cmsgpack.unpack(ARGV[4]), redis.call('TIME'), 8
+local steps, time, used = cmsgpack.unpack(ARGV[4]), redis.call('TIME'), 7
 local now, newest = time[1] * 1000000 + time[2], tonumber(call('HGET', meta, 'newest') or 0)
 
 local function read(key, fields) -- many fields of a hash
@@ -35,21 +35,17 @@ for _, step in ipairs(steps) do
   for i = 1, #step[5], 2 do jobs[#jobs + 1] = step[5][i] end
   for i = 1, #step[7], 2 do wanted[#wanted + 1] = step[7][i] end
 end
-local seen, there = read(versions, jobs), read(triggers, wanted)
-local data, changed, new_names, dropped = {}, {}, {}, {}
+local seen, there = read(rows, jobs), read(triggers, wanted)
+local changed, new_names, dropped = {}, {}, {}
 local ids, ended, sent, index = {}, {}, {}, {}
 
 local function version(job) return seen[job] and string.match(seen[job], '^%d+') or '0' end
 
-local function content(job)
-  if data[job] ~= nil then return data[job] end
-  return call('HGET', rows, job)
-end
-
-local function verdict(id, job, deleted, not_before, expects, locks, done)
+local function verdict(id, deleted, not_before, expects, locks, done)
   for i = 1, #expects, 2 do
     if version(expects[i]) ~= expects[i + 1] then
-      local again = i == 1 and (string.find((seen[job] or '') .. ' ', ' ' .. id .. ' ', 1, true)
+      local job, head = expects[1], string.match(seen[expects[1]] or '', '^[^\n]*')
+      local again = i == 1 and (string.find(head .. ' ', ' ' .. id .. ' ', 1, true)
         or (deleted and not seen[job] and call('LPOS', gone, id)))
       return again and 'done' or 'changed'
     end
@@ -89,12 +85,12 @@ local function apply(id, job, new, send, done)
   local at = string.format('%.0f', newest)
   if new then
     if not seen[job] and job ~= '' then new_names[#new_names + 1] = 0; new_names[#new_names + 1] = job end
-    seen[job] = at .. ' ' .. id .. (seen[job] and string.match(seen[job], ' %S+') or '')
+    seen[job] = at .. ' ' .. id .. (seen[job] and string.match(seen[job], '^%d+( %S+)') or '') .. '\n' .. new
   else
     seen[job] = false
     call('LPUSH', gone, id); call('LTRIM', gone, 0, 99)
   end
-  data[job], changed[job] = new, true
+  changed[job] = true
   for i = 1, #done, 2 do
     ids[#ids + 1], ended[#ended + 1] = there[done[i]].id, done[i]
     there[done[i]] = nil
@@ -106,10 +102,10 @@ end
 local answers, others, beside = {}, {}, {}
 for place, step in ipairs(steps) do
   local id, job, new, not_before, expects, send, done, runs, keep = unpack(step)
-  local said, refused = verdict(id, job, not new, not_before, expects, #send / 2, done)
+  local said, refused = verdict(id, not new, not_before, expects, #send / 2, done)
   local lists = used + #send / 2
   if said then
-    answers[place] = {said, version(job), content(job), refused or {}}
+    answers[place] = {said, seen[job], refused or {}}
   else
     answers[place] = apply(id, job, new, send, done)
     append(runs, keep, answers[place], lists)
@@ -119,17 +115,16 @@ for place, step in ipairs(steps) do
   for i = 3, #expects, 2 do others[expects[i]] = true end
 end
 
-local new_versions, new_rows = {}, {}
+local new_rows = {}
 for job in pairs(changed) do
-  if data[job] then
-    new_versions[#new_versions + 1] = job; new_versions[#new_versions + 1] = seen[job]
-    new_rows[#new_rows + 1] = job; new_rows[#new_rows + 1] = data[job]
+  if seen[job] then
+    new_rows[#new_rows + 1] = job; new_rows[#new_rows + 1] = seen[job]
   else
     dropped[#dropped + 1] = job
   end
 end
-write(new_versions, 'HSET', versions); write(new_rows, 'HSET', rows); write(new_names, 'ZADD', names)
-write(dropped, 'HDEL', versions); write(dropped, 'HDEL', rows); write(dropped, 'ZREM', names)
+write(new_rows, 'HSET', rows); write(new_names, 'ZADD', names)
+write(dropped, 'HDEL', rows); write(dropped, 'ZREM', names)
 write(ids, 'XACK', stream, group); write(ids, 'XDEL', stream)
 write(ended, 'HDEL', triggers); write(ended, 'ZREM', held)
 for i = 1, #sent, 2 do
@@ -139,5 +134,5 @@ for i = 1, #sent, 2 do
 end
 write(sent, 'HSET', triggers); write(index, 'ZADD', held)
 call('HSET', meta, 'newest', string.format('%.0f', newest))
-for job in pairs(others) do beside[#beside + 1] = {job, version(job), content(job)} end
+for job in pairs(others) do beside[#beside + 1] = {job, seen[job]} end
 return {string.format('%.0f', now), beside, answers}

@@ -1,8 +1,8 @@
 -- Reads rows with the names of their triggers.
--- KEYS  versions, rows, names, held
+-- KEYS  rows, names, held
 -- ARGV  "jobs" and their names, or "page", the name to go on behind, and how many
--- Returns  {job, version, data, names of triggers} each
-local versions, rows, names, held = unpack(KEYS)
+-- Returns  {job, row as commit.lua wrote it, names of triggers} each
+local rows, names, held = unpack(KEYS)
 local call, jobs, found = redis.call, {}, {}
 if ARGV[1] == 'page' then
   jobs = call('ZRANGEBYLEX', names, ARGV[2] == '' and '-' or '(' .. ARGV[2], '+', 'LIMIT', 0, ARGV[3])
@@ -12,6 +12,6 @@ end
 local any = call('EXISTS', held) == 1
 for i, job in ipairs(jobs) do
   local triggers = any and call('ZRANGEBYLEX', held, '[' .. job .. ' ', '(' .. job .. '!') or {}
-  found[i] = {job, string.match(call('HGET', versions, job) or '0', '^%d+'), call('HGET', rows, job), triggers}
+  found[i] = {job, call('HGET', rows, job), triggers}
 end
 return found
