@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
@@ -11,9 +12,9 @@ from typing import Protocol, TypeVar
 import attrs
 
 from schedcore._draft import Draft, HeldUnknownError
-from schedcore._state import JobState
+from schedcore._state import SECOND, JobState
 from schedcore._units import to_datetime
-from schedcore.protocols import APP_ROW, Answer, Backend, Row, Run, Status, Step, Verdict
+from schedcore.protocols import APP_ROW, ROW, Answer, Backend, Micros, Row, Run, Status, Step, Verdict
 
 T = TypeVar("T")
 Rule = Callable[[Row, Row], Draft | Step | None]
@@ -22,6 +23,10 @@ Rule = Callable[[Row, Row], Draft | Step | None]
 CHUNK = 128
 HELD_PAUSE = 0.05
 HELD_TRIES = 40
+LOST_OFTEN = 4
+"""After so many steps that came too late for one row, the next is announced."""
+
+RESERVED: Micros = 2 * SECOND
 LEVELS = {
     Status.SKIPPED: logging.INFO,
     Status.PAUSED: logging.INFO,
@@ -77,7 +82,7 @@ class Committer:
         """
         answers: dict[str, Answer] = {}
         todo: Sequence[str] = jobs
-        tries = 0
+        tries, lost = 0, Counter[str]()
         while todo:
             again: list[str] = []
             held = False
@@ -87,17 +92,29 @@ class Committer:
                     waits = answer.verdict is Verdict.HELD or not self.behind.isdisjoint(_jobs_of(step))
                     if answer.verdict is Verdict.CHANGED and not waits:
                         again.append(step.job)
+                        lost[step.job] += 1
                     elif waits and answer.verdict is not Verdict.DONE and tries < HELD_TRIES:
                         again.append(step.job)
                         held = True
                     else:
                         answers[step.job] = answer
                 await asyncio.sleep(0)
+            await self._reserve([job for job in again if lost[job] >= LOST_OFTEN])
             if held:
                 tries += 1
                 await asyncio.sleep(HELD_PAUSE)
             todo = again
+        for job, times in lost.items():
+            if times >= LOST_OFTEN:
+                await self._link.call(lambda job=job: self._locker.release(ROW + job, self._replica))  # type: ignore[misc]
         return answers
+
+    async def _reserve(self, jobs: Sequence[str]) -> None:
+        """Ask the others to leave these rows alone: they change faster than this replica can commit."""
+        for job in jobs:
+            await self._link.call(
+                lambda job=job: self._locker.acquire(ROW + job, self._replica, RESERVED)  # type: ignore[misc]
+            )
 
     async def _steps(self, jobs: Sequence[str], rule: Rule, app: bool) -> list[Step]:
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]

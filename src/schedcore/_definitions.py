@@ -124,10 +124,16 @@ def orphaned(row: Row, alive: Collection[str], now: Micros, restart: Micros) -> 
 
 
 def restore(row: Row, remembered: JobState) -> Draft | None:
-    """After the store lost data: put back what was remembered if it knows more; the highest mark wins."""
+    """After the store lost data: put back what was remembered if it knows more; the highest mark wins.
+
+    Raises:
+        HeldUnknownError: the row was read without the keys that the bus holds.
+    """
     if row.data is not None and not (isinstance(row.data, JobState) and row.data.mark < remembered.mark):
         return None
-    return Draft(row, remembered.copy())
+    draft = Draft(row, remembered.copy())
+    draft.drop_lost()  # nobody may look for a while, and under `allow` nobody would
+    return draft
 
 
 def remembered_more(row: Row, remembered: object) -> bool:

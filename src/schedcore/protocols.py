@@ -43,6 +43,7 @@ from schedcore.values import (
 
 __all__ = [
     "APP_ROW",
+    "ROW",
     "Answer",
     "Backend",
     "Beat",
@@ -67,10 +68,16 @@ __all__ = [
 ]
 
 
+ROW = "row "
+"""What the name of a lock begins with that is for a job's row."""
+
+
 class Locker(Protocol):
     """Lets one replica act under a name.
 
     It spares losers work and serves buses that cannot compare versions; the row decides all the same.
+    The core takes the name `ROW + job` for a moment when that job's row changes faster than it can commit:
+    a bus that knows of it answers HELD to the others.
 
     * `acquire` grants a name to one owner at a time, and again to the owner who has it.
     * A name is free again after `ttl`, whatever became of its owner.

@@ -330,3 +330,22 @@ async def test_a_server_that_lacks_the_last_steps_has_lost_data(
         assert engine.health().losses == 1
     assert events(caplog.records).count("store.lost_data") == 1
     assert len(ran) == len(set(ran)), "a time ran twice"
+
+
+@virtual
+async def test_what_a_loss_of_data_took_from_the_bus_is_recorded_lost(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under `allow` nobody would look for it before a thousand were outstanding."""
+
+    async def long() -> None:
+        await asyncio.sleep(3)
+
+    r.add("a", "@every 5s", long, overlap="allow")
+    async with r.running():
+        await asyncio.sleep(11)
+        r.memory.clear()
+        await asyncio.sleep(13)
+        (row,) = await r.backend.store.rows(["a"])
+        assert row.data.counters["lost"] == 1  # type: ignore[attr-defined]
+        assert set(row.data.outstanding) <= row.held  # type: ignore[attr-defined, operator]

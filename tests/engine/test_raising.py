@@ -76,8 +76,9 @@ def test_an_error_of_many_lines_is_one_in_the_log(caplog: pytest.LogCaptureFixtu
 
     s.add_job("a", RARELY, job)
     with s:
-        detail = s.blocking.trigger("a", wait=True, timeout=5).detail
-    assert "middle" in detail
+        s.blocking.trigger("a", wait=True, timeout=5)
+        (run,) = s.blocking.history("a")
+    assert "middle" in run.detail
     (line,) = [record.getMessage() for record in caplog.records if "failed" in record.getMessage()]
     assert line.startswith("job a failed: exit 3: xx")
     assert "xx ... yy" in line

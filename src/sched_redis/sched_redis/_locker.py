@@ -9,7 +9,7 @@ from schedcore.protocols import Micros
 class RedisLocker:
     """Grants a name to one owner at a time.
 
-    `RedisBus` takes this lock inside the commit itself, for `TTL`; `acquire` is for other buses.
+    `RedisBus` takes the lock of a trigger inside the commit itself, for `TTL`, and heeds that of a row.
     """
 
     TTL: Micros = 2_000_000
@@ -20,9 +20,10 @@ class RedisLocker:
 
     async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
         """Take it if it is free, or the owner's already."""
-        ttl_ms = max(1, -(-ttl // 1000))
-        return bool(await self._client.run("acquire", [self._client.keys.lock(name)], (owner, ttl_ms)))
+        ttl_ms, keys = max(1, -(-ttl // 1000)), self._client.keys
+        return bool(await self._client.run("acquire", (keys.lock(name), keys.meta), (owner, ttl_ms, name)))
 
     async def release(self, name: str, owner: str) -> bool:
         """Free it if it is the owner's."""
-        return bool(await self._client.run("release", [self._client.keys.lock(name)], (owner,)))
+        keys = self._client.keys
+        return bool(await self._client.run("release", (keys.lock(name), keys.meta), (owner, name)))

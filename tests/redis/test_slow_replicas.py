@@ -1,0 +1,81 @@
+"""A replica that is slower than its job's row changes comes to its turn all the same."""
+
+import asyncio
+
+from tests.contracts.world import done, row_of, state, step
+from tests.redis.world import RedisWorld
+
+from sched_redis import RedisBackend
+from schedcore._commit import Committer
+from schedcore._control import OneTry
+from schedcore._draft import Draft
+from schedcore.protocols import ROW, Row, Verdict
+
+
+class SlowLink(OneTry):
+    """Half a second from a rule to the server."""
+
+    async def call(self, attempt):  # type: ignore[no-untyped-def]
+        """Wait, then call."""
+        await asyncio.sleep(0.25)
+        return await super().call(attempt)
+
+
+def test_who_comes_too_late_again_and_again_is_let_through(redis_url: str) -> None:
+    """It announces its next step, and the others are HELD meanwhile, for a moment."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        slow, fast = await world.make_backends(2)
+        await done(slow, step(Row("a"), data=state()))
+        seen = {"done": 0, "held": 0}
+        busy = asyncio.create_task(_keep_changing(fast, seen))
+        committer = Committer(slow, SlowLink(), "r0")
+        async with asyncio.timeout(20):
+            await committer.apply(["a"], _rule, app=False)
+        before = seen["done"]
+        await asyncio.sleep(1)  # released: nobody waits for the end of the lock
+        busy.cancel()
+        assert seen["done"] > before + 3
+        assert seen["held"]
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_row_that_is_reserved_is_held_for_all_others(redis_url: str) -> None:
+    """Until it is released, and no other row with it."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        first, second = await world.make_backends(2)
+        rows = [await done(first, step(Row(job))) for job in ("a", "b")]
+        assert await first.locker.acquire(ROW + "a", "r0", 1_000_000)
+        steps = [step(row, data=state(1)) for row in rows]
+        verdicts = [answer.verdict for answer in await second.bus.commit(steps, second.locker)]
+        assert verdicts == [Verdict.HELD, Verdict.DONE]
+        assert not await second.locker.release(ROW + "a", "r1")
+        await done(first, step(rows[0], data=state(2)))
+        await first.locker.release(ROW + "a", "r0")
+        await done(second, step(await row_of(second), data=state(3)))
+        await first.locker.acquire(ROW + "a", "r0", 200_000)
+        await asyncio.sleep(0.25)
+        await done(second, step(await row_of(second), data=state(4)))
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+def _rule(row: Row, _: Row) -> Draft:
+    draft = Draft(row)
+    draft.state.mark = 10**9
+    return draft
+
+
+async def _keep_changing(backend: RedisBackend, seen: dict[str, int]) -> None:
+    while True:
+        row = await row_of(backend)
+        (answer,) = await backend.bus.commit([step(row, data=row.data.copy())], backend.locker)  # type: ignore[attr-defined]
+        if answer.verdict in seen:
+            seen[answer.verdict] += 1
+        await asyncio.sleep(0.05)
