@@ -197,7 +197,7 @@ class Memory:
         now = self.clock()
         item.replica, item.token, item.since = replica, self.next_version(now), now
         item.deadline = now + LEASE
-        item.cancel = False
+        item.cancel, item.note = False, ""
         return item.delivery()
 
     def delivered(self, jobs: Iterable[str] | None = None) -> list[Item]:

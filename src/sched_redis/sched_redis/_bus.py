@@ -78,7 +78,7 @@ class RedisBus:
             version, ids = _wire.made_by(rows[step.job])
             if version != step.expects[0][1] and step.id.encode() not in ids:
                 late.append(step)
-        answers = self._decoder.unsent(late, [Verdict.CHANGED] * len(late), rows)
+        answers = self._decoder.unsent(late, [Verdict.CHANGED] * len(late), rows, await self._client.now())
         return {step.id: answer for step, answer in zip(late, answers, strict=True)}
 
     async def _rows(self, steps: Sequence[Step]) -> dict[str, bytes | None]:
@@ -114,7 +114,7 @@ class RedisBus:
             Verdict.DONE if step.id.encode() in _wire.made_by(rows[step.job])[1] else Verdict.HELD
             for step in steps
         ]
-        return self._decoder.unsent(steps, verdicts, rows)
+        return self._decoder.unsent(steps, verdicts, rows, await self._client.now())
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
         """Read from the stream, and claim what was read; without `wait`, take what waits by name."""

@@ -109,6 +109,11 @@ class Client:
         else:
             await self.run("mend", (self.keys.stream, self.keys.triggers, self.keys.parked), (GROUP,))
 
+    async def now(self) -> int:
+        """Tell the server's clock, in microseconds since the Unix epoch."""
+        seconds, micros = await self.call("TIME")
+        return int(seconds) * 1_000_000 + int(micros)
+
     async def call(self, *command: Argument) -> Any:
         """Send a command."""
         return await self._send(PATIENCE, *command)

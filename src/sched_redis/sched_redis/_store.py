@@ -27,8 +27,7 @@ class RedisStore:
 
     async def now(self) -> Micros:
         """Tell the server's clock."""
-        seconds, micros = await self._client.call("TIME")
-        return int(seconds) * 1_000_000 + int(micros)
+        return await self._client.now()
 
     async def rows(
         self, jobs: Collection[str] | None = None, *, after: str = "", limit: int = 1000

@@ -69,13 +69,13 @@ class Decoder:
         return Answer(Verdict(verdict.decode()), rows, now, deliveries)
 
     def unsent(
-        self, steps: Sequence[Step], verdicts: Sequence[Verdict], rows: Mapping[str, bytes | None]
+        self,
+        steps: Sequence[Step],
+        verdicts: Sequence[Verdict],
+        rows: Mapping[str, bytes | None],
+        now: Micros,
     ) -> list[Answer]:
-        """Answer steps that were not sent, from rows that were read.
-
-        Their `now` is the newest version there: it was given out by that clock.
-        """
-        now = max([made_by(stored)[0] for stored in rows.values()])
+        """Answer steps that were not sent, from rows that were read."""
         return [
             Answer(verdict, tuple([self.row(job, rows[job]) for job, _ in step.expects]), now)
             for step, verdict in zip(steps, verdicts, strict=True)

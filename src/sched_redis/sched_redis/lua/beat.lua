@@ -23,6 +23,12 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', alive, '-inf', text(now))) do
   call('ZREM', alive, gone)
   call('HDEL', facts, gone)
 end
+if tonumber(call('HGET', meta, 'locked_until') or now) < now then -- nobody has a row's lock any more
+  call('HDEL', meta, 'locked_until')
+  for _, field in ipairs(call('HKEYS', meta)) do
+    if string.sub(field, 1, 4) == 'row ' then call('HDEL', meta, field) end
+  end
+end
 local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, group)
 for _, consumer in ipairs(consumers.err and {} or consumers) do -- {"name", name, "pending", pending, ...}
   if consumer[4] == 0 and not call('ZSCORE', alive, consumer[2]) then

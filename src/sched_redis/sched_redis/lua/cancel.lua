@@ -2,8 +2,12 @@
 -- KEYS  triggers
 -- ARGV  the trigger's name
 -- Returns  1 if a replica holds it
-local there = redis.call('HGET', KEYS[1], ARGV[1])
-there = there and cmsgpack.unpack(there)
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
+local there = load(redis.call('HGET', KEYS[1], ARGV[1]))
 if not there or there.replica == '' then return 0 end
 there.cancel = true
 redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(there))

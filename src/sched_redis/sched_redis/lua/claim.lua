@@ -4,6 +4,11 @@
 -- ARGV  group, replica, lease_ms, how many to read from the stream as well (0: none), then per trigger its name, the
 --       entry that was read (empty: it was not read but listed), and the token seen (0: nobody's)
 -- Returns  {token, number, data, name} per claimed trigger, the entries that were no triggers, how many were looked at
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local meta, stream, triggers, parked = unpack(KEYS)
 local call, group, replica, lease_ms = redis.call, ARGV[1], ARGV[2], ARGV[3]
 local time, wanted, claimed, strange = redis.call('TIME'), {}, {}, {}
@@ -28,12 +33,13 @@ end
 
 for _, item in ipairs(wanted) do
   local name, id, token = unpack(item)
-  local there = call('HGET', triggers, name)
-  there = there and cmsgpack.unpack(there)
+  local there = load(call('HGET', triggers, name))
   if id ~= '' and (not there or there.id ~= id) then -- no trigger, or offered anew under another id
     call('XACK', stream, group, id)
     call('XDEL', stream, id)
     if not there then table.insert(strange, id .. ' ' .. name) end
+  elseif there and id ~= '' and there.replica ~= '' then -- taken by name: it is its owner's pending entry
+    call('XCLAIM', stream, group, there.replica, 0, id, 'JUSTID')
   elseif there and there.token == token and take(name, id, there) then
     newest = math.max(newest + 1, now)
     there.token, there.replica, there.since = string.format('%.0f', newest), replica, string.format('%.0f', now)

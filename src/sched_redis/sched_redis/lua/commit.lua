@@ -51,12 +51,12 @@ local function is_locked(job) -- by somebody whom it changed too fast for
 end
 
 local function verdict(id, deleted, not_before, expects, locks, done)
+  if expects[1][2] == 0 and not seen[expects[1][1]] and call('LPOS', gone, id) then return 'done' end
   for i, expected in ipairs(expects) do
     local job = expected[1]
     if version(job) ~= expected[2] then
       local head = string.match(seen[job] or '', '^[^\n]*')
-      local again = i == 1 and (string.find(head .. ' ', ' ' .. id .. ' ', 1, true)
-        or (deleted and not seen[job] and call('LPOS', gone, id)))
+      local again = i == 1 and (string.find(head .. ' ', ' ' .. id .. ' ', 1, true) or (deleted and call('LPOS', gone, id)))
       return again and 'done' or 'changed'
     end
   end
@@ -65,7 +65,11 @@ local function verdict(id, deleted, not_before, expects, locks, done)
   for i, delivery in ipairs(done) do
     local name, token = delivery[1], string.format('%.0f', delivery[2])
     local item = there[name]
-    if type(item) == 'string' then item = cmsgpack.unpack(item); there[name] = item end
+    if type(item) == 'string' then
+      local ok, trigger = pcall(cmsgpack.unpack, item)
+      item = ok and type(trigger) == 'table' and trigger or false
+      there[name] = item
+    end
     if not item or item.token ~= token or item.replica ~= replica then refused[#refused + 1] = i end
   end
   if refused[1] then return 'not ours', refused end
@@ -98,6 +102,9 @@ local function apply(id, job, new, send, done)
     if not seen[job] and job ~= '' then new_names[#new_names + 1] = 0; new_names[#new_names + 1] = job end
     seen[job] = at .. ' ' .. id .. (seen[job] and string.match(seen[job], '^%d+( %S+)') or '') .. '\n' .. new
   else
+    for made_by in string.gmatch(seen[job] and string.match(seen[job], '^%d+( [^\n]*)') or '', '%S+') do
+      call('LPUSH', gone, made_by)
+    end
     seen[job] = false
     call('LPUSH', gone, id); call('LTRIM', gone, 0, 99)
   end

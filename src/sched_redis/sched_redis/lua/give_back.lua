@@ -4,12 +4,16 @@
 -- ARGV  group, replica, how often a trigger may be handed on (0: this is no handing on), then per delivery its name and
 --       its token
 -- Returns  how many were this replica's
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local stream, triggers, parked = unpack(KEYS)
 local call, group, replica, most, given = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3]), 0
 for i = 4, #ARGV, 2 do
   local name, token = ARGV[i], ARGV[i + 1]
-  local there = call('HGET', triggers, name)
-  there = there and cmsgpack.unpack(there)
+  local there = load(call('HGET', triggers, name))
   if there and there.token == token and there.replica == replica then
     call('XACK', stream, group, there.id)
     call('XDEL', stream, there.id)

@@ -2,13 +2,17 @@
 -- KEYS  stream, triggers
 -- ARGV  group, the entry to begin with, how many to look at
 -- Returns  {token, number, data, replica, since_us, note} each, and where to go on (empty: that was all)
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local stream, triggers = unpack(KEYS)
 local call, found = redis.call, {}
 local pending = call('XPENDING', stream, ARGV[1], ARGV[2], '+', ARGV[3])
 for _, entry in ipairs(pending) do
   local read = call('XRANGE', stream, entry[1], entry[1])[1]
-  local there = read and call('HGET', triggers, read[2][2])
-  there = there and cmsgpack.unpack(there)
+  local there = load(read and call('HGET', triggers, read[2][2]))
   if there and there.id == entry[1] and there.replica ~= '' then
     table.insert(found, {there.token, there.number, there.data, there.replica, there.since, there.note or ''})
   end

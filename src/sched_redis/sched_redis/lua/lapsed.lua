@@ -3,6 +3,11 @@
 -- KEYS  meta, stream, triggers, parked
 -- ARGV  group, lease_ms, the entry to begin with, how many to look at
 -- Returns  {token, number, data} each, where to go on (empty: that was all), the names parked
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local meta, stream, triggers, parked = unpack(KEYS)
 local call, group, found = redis.call, ARGV[1], {}
 local time, known = call('TIME'), call('HMGET', meta, 'beat', 'no_take_over_until')
@@ -13,8 +18,7 @@ local pending = call('XPENDING', stream, group, 'IDLE', ARGV[2], ARGV[3], '+', A
 for _, entry in ipairs(pending) do
   local id = entry[1]
   local read = call('XRANGE', stream, id, id)[1]
-  local there = read and call('HGET', triggers, read[2][2])
-  there = there and cmsgpack.unpack(there)
+  local there = load(read and call('HGET', triggers, read[2][2]))
   if not there or there.id ~= id then
     call('XACK', stream, group, id)
     call('XDEL', stream, id)

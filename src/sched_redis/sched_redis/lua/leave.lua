@@ -2,12 +2,16 @@
 -- KEYS  stream, triggers
 -- ARGV  group, replica
 -- Returns  how many
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local stream, triggers = unpack(KEYS)
 local call, group, offered = redis.call, ARGV[1], 0
 for _, entry in ipairs(call('XPENDING', stream, group, '-', '+', 1000, ARGV[2])) do
   local read = call('XRANGE', stream, entry[1], entry[1])[1]
-  local there = read and call('HGET', triggers, read[2][2])
-  there = there and cmsgpack.unpack(there)
+  local there = load(read and call('HGET', triggers, read[2][2]))
   if there and there.id == entry[1] and there.replica == '' then
     call('XACK', stream, group, there.id)
     call('XDEL', stream, there.id)

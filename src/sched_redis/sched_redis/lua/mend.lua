@@ -2,12 +2,17 @@
 -- KEYS  stream, triggers, parked
 -- ARGV  group
 -- Returns  how many were put back
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local stream, triggers, parked = unpack(KEYS)
 local call, group, mended = redis.call, ARGV[1], 0
 local all = call('HGETALL', triggers)
 for i = 1, #all, 2 do
-  local name, there = all[i], cmsgpack.unpack(all[i + 1])
-  if call('SISMEMBER', parked, name) == 0 then
+  local name, there = all[i], load(all[i + 1])
+  if there and call('SISMEMBER', parked, name) == 0 then
     if #call('XRANGE', stream, there.id, there.id) == 0 then
       there.id = call('XADD', stream, '*', 'trigger', name)
       call('HSET', triggers, name, cmsgpack.pack(there))

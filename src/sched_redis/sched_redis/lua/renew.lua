@@ -2,12 +2,16 @@
 -- KEYS  stream, triggers
 -- ARGV  group, replica, then per delivery its name, its token and its note (empty: as it was)
 -- Returns  per delivery 0 (somebody else's, or nobody's), 1 (this replica's) or 2 (its own, to be cancelled)
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local stream, triggers = unpack(KEYS)
 local call, group, replica, answers = redis.call, ARGV[1], ARGV[2], {}
 for i = 3, #ARGV, 3 do
   local name, token, note = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local there = call('HGET', triggers, name)
-  there = there and cmsgpack.unpack(there)
+  local there = load(call('HGET', triggers, name))
   if there and there.token == token and there.replica == replica then
     local kept = #call('XCLAIM', stream, group, replica, 0, there.id, 'FORCE', 'JUSTID') > 0
     if not kept then -- somebody removed the entry from the stream

@@ -2,6 +2,11 @@
 -- KEYS  triggers, held
 -- ARGV  "names" and the names of triggers, or "jobs" and the names of jobs
 -- Returns  {token, number, data} each
+local function load(packed) -- a trigger; nil for what is none
+  local ok, item = pcall(cmsgpack.unpack, packed or '')
+  return ok and type(item) == 'table' and item.id and item or nil
+end
+
 local triggers, held = unpack(KEYS)
 local found, names = {}, {}
 for i = 2, #ARGV do
@@ -13,8 +18,7 @@ for i = 2, #ARGV do
   end
 end
 for _, name in ipairs(names) do
-  local there = redis.call('HGET', triggers, name)
-  there = there and cmsgpack.unpack(there)
+  local there = load(redis.call('HGET', triggers, name))
   if there and there.replica == '' then table.insert(found, there) end
 end
 local function number(id, part) return tonumber(string.match(id, part) or 0) end
