@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
-import pytest
 import redis.asyncio as redis
 from tests.contracts.world import BEAT, SECOND, TTL, done, line, row_of, send, state, step, trigger
 from tests.redis.world import RedisWorld
@@ -189,7 +188,6 @@ def test_of_a_deleted_job_only_its_history_is_left_and_that_has_an_end(redis_url
     assert [0 < keys[name].pttl <= 3_600_000 for name in ("failures:j7", "runs:j7")] == [True, True]
 
 
-@pytest.mark.xfail(reason="what ended the old history ends the new one too", strict=True)
 def test_the_history_of_a_job_that_came_back_has_no_end(redis_url: str) -> None:
     """A row that is made again keeps its lines as long as `keep` says."""
 

@@ -88,7 +88,7 @@ def no_password(server: RedisServer, app: str) -> str:
     [
         (wrong_password, "AuthenticationError: .*password"),
         (no_rights, "NoPermissionError: .*'info' command.*; ACL LOG on the server names"),
-        (other_keys, "NoPermissionError: .*keys.*ACL LOG on the server names"),
+        (other_keys, "NoPermissionError: .*key.*; ACL LOG on the server names"),
         (no_password, "AuthenticationError|NoPermissionError"),
     ],
 )

@@ -179,7 +179,12 @@ def _is_read_only(exc: ResponseError) -> bool:
 def _is_forbidden(exc: ResponseError) -> bool:
     """What a script may not do is, by release, an error of its own or one among others."""
     text = str(exc)
-    return isinstance(exc, NoPermissionError) or "NOPERM" in text or "user executing the script" in text
+    return (
+        isinstance(exc, NoPermissionError)
+        or "NOPERM" in text
+        or "user executing the script" in text
+        or "ACL failure" in text
+    )
 
 
 def _group_is_gone(exc: ResponseError) -> bool:

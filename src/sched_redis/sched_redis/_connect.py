@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from schedcore.errors import ConfigurationError
 
@@ -39,6 +41,18 @@ LENT = re.compile(
 
 Settings = dict[str, Any]
 Greet = Callable[[Any], Awaitable[None]]
+
+
+class _Asked(redis.Redis):
+    """A sentinel, which has half a second for each answer; there are others."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Ask, without a time limit of redis-py's own (see `Connector.make`)."""
+        try:
+            async with asyncio.timeout(0.5):
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except TimeoutError as exc:
+            raise RedisTimeoutError(f"no answer from {self!r:.80}") from exc
 
 
 class Connector:
@@ -220,8 +234,9 @@ def _sentinel_of(
     addresses: list[tuple[str, int]], primary: str, settings: Settings, sentinel: Settings
 ) -> Connector:
     def make(ours: Settings) -> Any:
-        patience = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": ours["retry"]}
-        manager: Any = Sentinel(addresses, sentinel_kwargs=sentinel | patience)  # type: ignore[no-untyped-call]
+        manager: Any = Sentinel([])  # type: ignore[no-untyped-call]
+        quiet = sentinel | {"socket_timeout": None, "retry": ours["retry"]}
+        manager.sentinels = [_Asked(host=host, port=port, **quiet) for host, port in addresses]
         settings.setdefault("socket_connect_timeout", 2.0)
         return manager.master_for(primary, **(settings | ours))
 
