@@ -179,7 +179,8 @@ def print_who(cluster: Cluster) -> None:
 def take_overs(accounts: list[Account], killed: Killed) -> Iterator[str]:
     for one in accounts:
         for cut, again in one.again:
-            when = "in the middle of" if cut.ended is None else "before it could report"
+            when = "between two attempts at" if cut.error else "before it could report"
+            when = "in the middle of" if cut.ended is None else when
             after = again.begun - killed.when
             yield (
                 f"{cut.replica} was killed with -9 {when} {cut.job} of {shown(cut.at)}; "

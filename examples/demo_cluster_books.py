@@ -31,6 +31,7 @@ class Piece:
     pid: int
     begun: float
     ended: float | None = None
+    error: str = ""
     attempts: list[int] = field(default_factory=list)
 
 
@@ -43,7 +44,7 @@ class Killed:
     when: float = 0.0
 
     def excuses(self, piece: Piece) -> bool:
-        """Whether it was cut short by the kill, or had ended and could not say so any more."""
+        """Whether it was cut short by the kill, or had ended (an attempt of it) and could not go on."""
         unheard = piece.ended is None or piece.ended > self.when - REPORTING
         return piece.pid == self.pid and piece.begun <= self.when and unheard
 
@@ -81,7 +82,7 @@ def pieces_of(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, datetime]
             piece.attempts.append(record["attempt"])
             piece.ended = None
         elif who in of_time:
-            of_time[who].ended = record["when"]
+            of_time[who].ended, of_time[who].error = record["when"], record["how"]
     return {time: sorted(each.values(), key=lambda piece: piece.begun) for time, each in found.items()}
 
 

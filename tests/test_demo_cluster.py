@@ -68,7 +68,11 @@ def written(
         "replica": f"replica {pid}",
     }
     begin = {**of_run, "what": "begin", "when": at(begun).timestamp()}
-    return [begin] if ended is None else [begin, {**of_run, "what": "end", "when": at(ended).timestamp()}]
+    return (
+        [begin]
+        if ended is None
+        else [begin, {**of_run, "what": "end", "how": "", "when": at(ended).timestamp()}]
+    )
 
 
 def wrong(

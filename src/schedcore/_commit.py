@@ -54,8 +54,8 @@ class Committer:
     somebody to tell (`fell_back`): the store lost data, and what is remembered is to be put back first.
     """
 
-    def __init__(self, backend: Backend, link: Caller, replica: str) -> None:
-        """Begin without rows."""
+    def __init__(self, backend: Backend, link: Caller, replica: str, among: str = "") -> None:
+        """Begin without rows; `among` tells this one from others of the same replica."""
         self.rows: dict[str, Row] = {}
         self.app = Row(APP_ROW)
         self.newest = 0
@@ -65,6 +65,7 @@ class Committer:
         self._bus, self._store, self._locker = backend.bus, backend.store, backend.locker
         self._link = link
         self._replica = replica
+        self._ids = replica + among
         self._number = 0
 
     async def read(self, jobs: Collection[str]) -> None:
@@ -99,7 +100,7 @@ class Committer:
                     else:
                         answers[step.job] = answer
                 await asyncio.sleep(0)
-            await self._reserve([job for job in again if lost[job] >= LOST_OFTEN])
+            await self._reserve([job for job in again if lost[job] and not lost[job] % LOST_OFTEN])
             if held:
                 tries += 1
                 await asyncio.sleep(HELD_PAUSE)
@@ -150,7 +151,7 @@ class Committer:
     def next_id(self) -> str:
         """Name a step as no other is named."""
         self._number += 1
-        return f"{self._replica}:{self._number}"
+        return f"{self._ids}:{self._number}"
 
     async def _commit(self, steps: Sequence[Step]) -> Sequence[Answer]:
         if not steps:

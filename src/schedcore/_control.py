@@ -52,10 +52,10 @@ class Control:
         self._store = backend.store
         self._backend = backend
         self._link = OneTry()
-        self._replica = f"{replica}+{os.urandom(4).hex()}"
+        self._replica = replica
 
     def _committer(self) -> Committer:
-        return Committer(self._backend, self._link, f"{self._replica}{os.urandom(4).hex()}")
+        return Committer(self._backend, self._link, self._replica, f"+{os.urandom(8).hex()}")
 
     async def trigger(
         self,

@@ -36,6 +36,9 @@ PATIENCE = 3.0
 FORBIDDEN = (
     "ACL LOG on the server names what was refused, the reference of the Redis backend all that it needs"
 )
+AT_ONCE = 32
+"""How many commands are under way at once at most: each has a connection of its own."""
+
 RUN_ID = re.compile(rb"run_id:(\w+)")
 
 _committing: ContextVar[bool] = ContextVar("committing", default=False)
@@ -51,6 +54,7 @@ class Client:
         self.server = ""
         self._reached = ""
         self._process = 0
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._redis: Any = None
         self._answered = False
 
@@ -64,6 +68,7 @@ class Client:
         if self._process != os.getpid():  # a child of fork must not touch its parent's sockets
             self._process = os.getpid()
             self._redis = None
+            self._turns = asyncio.Semaphore(AT_ONCE)
         if self._redis is None:
             self._redis = self._connector.make(self._greet)
         await self.make_group()
@@ -116,7 +121,8 @@ class Client:
 
     async def call(self, *command: Argument) -> Any:
         """Send a command."""
-        return await self._send(PATIENCE, *command)
+        async with self._turns:
+            return await self._send(PATIENCE, *command)
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script; one that the server has forgotten is sent along."""

@@ -85,8 +85,8 @@ class Decoder:
         """Make a row of what is stored: "version id id", a newline, and the content."""
         if stored is None:
             return Row(job)
-        head, _, data = stored.partition(b"\n")
-        version = int(head.split(b" ", 1)[0])
+        version, _ = made_by(stored)
+        data = stored.partition(b"\n")[2]
         if job:
             return Row(job, version, _load(job, data))
         if self._app[0] != data:
@@ -95,9 +95,9 @@ class Decoder:
 
 
 def made_by(stored: bytes | None) -> tuple[int, list[bytes]]:
-    """Tell the version of a stored row, and the last steps that made it."""
-    version, *ids = (stored or b"0").partition(b"\n")[0].split()
-    return int(version), ids
+    """Tell the version of a stored row, and the last steps that made it; 0 for what is no row."""
+    version, *ids = (stored or b"0").partition(b"\n")[0].split() or [b""]
+    return (int(version), ids) if version.isdigit() else (0, [])
 
 
 def _load(what: str, data: bytes) -> object:

@@ -25,8 +25,9 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', alive, '-inf', text(now))) do
 end
 if tonumber(call('HGET', meta, 'locked_until') or now) < now then -- nobody has a row's lock any more
   call('HDEL', meta, 'locked_until')
-  for _, field in ipairs(call('HKEYS', meta)) do
-    if string.sub(field, 1, 4) == 'row ' then call('HDEL', meta, field) end
+  local fields = call('HGETALL', meta)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 4) == 'row ' then call('HDEL', meta, fields[i]) end
   end
 end
 local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, group)

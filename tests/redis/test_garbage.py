@@ -1,0 +1,79 @@
+"""What is in an app's keys and no release wrote: it is said, and everything else goes on."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import redis.asyncio as redis
+from tests.contracts.world import done, lapse, row_of, send, step, take, trigger
+from tests.redis.world import RedisWorld
+
+from schedcore import Scheduler
+from schedcore.codec import Unknown
+from schedcore.protocols import Row
+
+
+def play(url: str, story: Callable[[RedisWorld, Any], Awaitable[None]]) -> None:
+    """Run a story on an app of its own."""
+
+    async def run() -> None:
+        world = RedisWorld(url)
+        async with redis.Redis.from_url(url) as client:
+            try:
+                await story(world, client)
+            finally:
+                await world.close()
+
+    asyncio.run(run())
+
+
+def test_a_trigger_that_cannot_be_read_stops_no_other(redis_url: str) -> None:
+    """Neither reading nor sweeping nor listing fails; its entry is dropped from the stream."""
+
+    async def story(world: RedisWorld, client: Any) -> None:
+        first, second = await world.make_backends(2)
+        await client.hset(world.keys.triggers, "a 9", b"garbage")
+        await client.xadd(world.keys.stream, {"trigger": "a 9"})
+        await client.zadd(world.keys.held, {"a 9": 0})
+        await send(first, trigger(at=1))
+        (delivery,) = await first.bus.receive(frozenset("a"), 10, 1_000_000)
+        assert delivery.trigger.key == "1"
+        assert await client.xlen(world.keys.stream) == 1
+        await client.xadd(world.keys.stream, {"trigger": "a 9"})
+        assert list(await take(second)) == []
+        await client.xreadgroup("schedcore", "dead", {world.keys.stream: ">"})
+        assert [held.delivery for held in await second.store.held()] == [delivery]
+        await lapse(world, first, second)
+        assert list(await second.bus.lapsed(frozenset("a"), 10)) == [delivery]
+        await done(first, step(await row_of(first), done=(delivery,)))
+
+    play(redis_url, story)
+
+
+@pytest.mark.parametrize("stored", [b"", b"garbage", b"12 r0:1\nno json", b"\xff\x00"])
+def test_a_row_that_cannot_be_read_is_left_alone(redis_url: str, stored: bytes) -> None:
+    """Like one of a later release; the other rows of the same answer are read."""
+
+    async def story(world: RedisWorld, client: Any) -> None:
+        (backend,) = await world.make_backends(1)
+        await done(backend, step(Row("b")))
+        await client.hset(world.keys.rows, "a", stored)
+        garbage, fine = await backend.store.rows(["a", "b"])
+        assert isinstance(garbage.data, Unknown)
+        assert fine.data is not None
+
+    play(redis_url, story)
+
+
+def test_many_questions_at_once_have_connections_enough(app_name: str, redis_url: str) -> None:
+    """Three hundred triggers of one process at once take turns."""
+
+    async def main() -> None:
+        scheduler = Scheduler(app_name, backend="redis", url=redis_url)
+        scheduler.add_job("a", "@every 24h", print, overlap="allow")
+        async with scheduler:
+            answers = await asyncio.gather(*[scheduler.trigger("a", key=str(n)) for n in range(300)])
+        assert {answer.outcome for answer in answers} <= {"sent", "waiting"}
+
+    asyncio.run(main())
