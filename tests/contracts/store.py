@@ -182,6 +182,17 @@ class StoreContract:
         assert list(await second.store.held(["b"])) == [], "held ignored the names"
 
     @scenario
+    async def test_a_note_may_be_of_any_characters(self, world: World) -> None:
+        """Half a character too, as in the name of a file that is no UTF-8: no renewal fails of it."""
+        backend = await one(world)
+        delivery = await delivered(backend)
+        note = "caf\udce9 \0 \r\n"
+        renewal = await backend.bus.renew([delivery], {("a", delivery.trigger.key): note})
+        assert renewal.mine == {delivery}, "a note was enough to lose the lease"
+        (holding,) = await backend.store.held()
+        assert holding.note.startswith("caf"), "the note is not told"
+
+    @scenario
     async def test_held_follows_a_take_over_of_the_replica(self, world: World) -> None:
         """What was given back and received by another is held by that one."""
         first, second = await world.make_backends(2)
