@@ -1,6 +1,7 @@
 -- Commits steps in order, each whole or not at all; what they change is written at the end, in few commands.
 -- KEYS  meta, rows, names, stream, triggers, held, gone; then, as the steps call for them: a lock for
 --       each trigger to send, and the lists of lines and of failures for a step that appends to the history
+--       or makes a row
 -- ARGV  group, replica, lock_ms (0: somebody else's lock was taken), the steps (MessagePack), each a list:
 --       id, job, data (false: delete), not_before_us, {job, version, ...}, {name, trigger, ...} to send,
 --       {name, token, ...} that are done, {is_failure, line, ...}, {lines, failures, age_us} to keep
@@ -112,15 +113,18 @@ local answers, others, beside = {}, {}, {}
 for place, step in ipairs(steps) do
   local id, job, new, not_before, expects, send, done, runs, keep = unpack(step)
   local said, refused = verdict(id, not new, not_before, expects, #send / 2, done)
-  local lists = used + #send / 2
+  local lists, made = used + #send / 2, expects[2] == '0'
+  local listed = runs[1] ~= nil or made
   if said then
     answers[place] = {said, seen[job], refused or {}}
   else
     answers[place] = apply(id, job, new, send, done)
     append(runs, keep, answers[place], lists)
-    for i = 1, not new and runs[1] ~= nil and 2 or 0 do call('PEXPIRE', KEYS[lists + i], math.ceil(keep[3] / 1000)) end
+    for i = lists + 1, listed and lists + 2 or lists do -- without a row nobody would ever drop its lines
+      if not new then call('PEXPIRE', KEYS[i], math.ceil(keep[3] / 1000)) elseif made then call('PERSIST', KEYS[i]) end
+    end
   end
-  used = lists + (runs[1] ~= nil and 2 or 0)
+  used = lists + (listed and 2 or 0)
   for i = 3, #expects, 2 do others[expects[i]] = true end
 end
 
