@@ -167,6 +167,19 @@ class StoreContract:
         assert [run.scheduled_at for run in found] == [now - 10 * SECOND], "history does not end at its age"
 
     @scenario
+    async def test_history_of_a_job_that_is_added_again_stays(self, world: World) -> None:
+        """What was to go with the job a while after its removal is a living job's history again."""
+        backend = await one(world)
+        row, brief = await done(backend, step(Row("a"))), Keep(age=SECOND // 2)
+        old, new = line(at=await backend.store.now()), line(at=await backend.store.now() + SECOND)
+        await done(backend, step(row, data=None, runs=(old,), keep=brief))
+        row = await done(backend, step(Row("a")))
+        await done(backend, step(row, runs=(new,)))
+        await world.advance(SECOND)
+        found, _ = await backend.store.runs("a")
+        assert new in found, "a line vanished because the job had been removed once before"
+
+    @scenario
     async def test_held_tells_who_holds_what_since_when(self, world: World) -> None:
         """Deliveries, not what waits; with the notes of the last renewal; every replica sees them."""
         first, second = await world.make_backends(2)
@@ -180,6 +193,17 @@ class StoreContract:
         (holding,) = await second.store.held(["a"])
         assert holding.note == "half of it", "the note of the last renewal is not told"
         assert list(await second.store.held(["b"])) == [], "held ignored the names"
+
+    @scenario
+    async def test_a_note_may_be_of_any_characters(self, world: World) -> None:
+        """Half a character too, as in the name of a file that is no UTF-8: no renewal fails of it."""
+        backend = await one(world)
+        delivery = await delivered(backend)
+        note = "caf\udce9 \0 \r\n"
+        renewal = await backend.bus.renew([delivery], {("a", delivery.trigger.key): note})
+        assert renewal.mine == {delivery}, "a note was enough to lose the lease"
+        (holding,) = await backend.store.held()
+        assert holding.note.startswith("caf"), "the note is not told"
 
     @scenario
     async def test_held_follows_a_take_over_of_the_replica(self, world: World) -> None:

@@ -10,7 +10,7 @@ from tests.contracts.world import TTL, commit, done, row_of, step, trigger
 from tests.redis.servers import RedisServer
 
 from sched_redis import RedisBackend
-from schedcore.protocols import Row
+from schedcore.protocols import Row, Verdict
 
 
 async def _open(server: RedisServer) -> RedisBackend:
@@ -41,6 +41,21 @@ def test_nothing_is_committed_on_a_restarted_server_before_a_beat() -> None:
         await backend.close()
 
     with RedisServer(persistence="aof-always") as server:
+        asyncio.run(scenario(server))
+
+
+def test_who_is_held_on_an_empty_server_is_told_its_time() -> None:
+    """There is no row to tell it by; with any other a job would be declared since 1970."""
+
+    async def scenario(server: RedisServer) -> None:
+        backend = await _open(server)
+        server.restart(keep_data=False)
+        before = await _again(backend.store.now)
+        answer = await commit(backend, step(Row("a")))
+        assert (answer.verdict, answer.now >= before) == (Verdict.HELD, True)
+        await backend.close()
+
+    with RedisServer() as server:
         asyncio.run(scenario(server))
 
 

@@ -79,3 +79,22 @@ async def _keep_changing(backend: RedisBackend, seen: dict[str, int]) -> None:
         if answer.verdict in seen:
             seen[answer.verdict] += 1
         await asyncio.sleep(0.05)
+
+
+def test_a_reservation_that_ran_out_leaves_nothing_behind(redis_url: str) -> None:
+    """Whoever was so slow that it had run out forgets it all the same, and nobody else's."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        first, second = await world.make_backends(2)
+        client, meta = first._client, world.keys.meta
+        for job in ("a", "b"):
+            assert await first.locker.acquire(ROW + job, "r0", 1_000)
+        await asyncio.sleep(0.05)
+        assert await second.locker.acquire(ROW + "b", "r1", 10_000_000)
+        for job in ("a", "b"):
+            assert not await first.locker.release(ROW + job, "r0")
+        assert await client.call("HKEYS", meta) == [b"locked_until", b"row b"]
+        await world.close()
+
+    asyncio.run(scenario())

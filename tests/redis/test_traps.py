@@ -331,17 +331,6 @@ async def a_lost_group(world: RedisWorld, client: "redis.Redis") -> list[str]:
     return [] if await backend.bus.receive(A, 10, SECOND // 2) else ["what waited is not delivered"]
 
 
-def _group_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    call = Client.call
-
-    async def from_now_on(self: Client, *command: Any) -> Any:
-        if command[:2] == ("XGROUP", "CREATE"):
-            command = tuple("$" if word == "0" else word for word in command)
-        return await call(self, *command)
-
-    monkeypatch.setattr(Client, "call", from_now_on)
-
-
 async def a_rolling_deploy(world: RedisWorld, client: "redis.Redis") -> list[str]:
     """An old replica reads what only a new one knows, which comes later."""
     old, new = await world.make_backends(2)
@@ -469,7 +458,7 @@ TRAPS = [
         a_backlog,
         (Patch("commit", "call('XADD', stream, '*'", "call('XADD', stream, 'MAXLEN', 100, '*'"),),
     ),
-    Trap("group at the end", a_lost_group, build=_group_at_the_end),
+    Trap("group at the end", a_lost_group, (Patch("mend", "'0', 'MKSTREAM'", "'$', 'MKSTREAM'"),)),
     Trap("unknown jobs acknowledged", a_rolling_deploy, build=_acknowledge_unknown),
     Trap(
         "unknown jobs returned",

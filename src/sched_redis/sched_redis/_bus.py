@@ -202,10 +202,10 @@ class RedisBus:
         keys = self._client.keys
         for start in range(0, len(deliveries), RENEWED_AT_ONCE):
             part = deliveries[start : start + RENEWED_AT_ONCE]
-            arguments: list[str] = []
+            arguments: list[str | bytes] = []
             for delivery in part:
-                name = delivery.trigger.job, delivery.trigger.key
-                arguments += [_wire.name_of(delivery.trigger), str(delivery.token), notes.get(name, "")]
+                note = notes.get(_identity(delivery.trigger), "").encode(errors="backslashreplace")
+                arguments += [_wire.name_of(delivery.trigger), str(delivery.token), note]
             said = await self._client.run(
                 "renew", (keys.stream, keys.triggers), (GROUP, self.replica, *arguments)
             )

@@ -105,14 +105,8 @@ class Client:
             await self._connector.close(client)
 
     async def make_group(self) -> None:
-        """Make stream and group; if they were not there, offer again what was in them."""
-        try:
-            await self.call("XGROUP", "CREATE", self.keys.stream, GROUP, "0", "MKSTREAM")
-        except ResponseError as exc:
-            if not str(exc).startswith("BUSYGROUP"):
-                raise
-        else:
-            await self.run("mend", (self.keys.stream, self.keys.triggers, self.keys.parked), (GROUP,))
+        """Make stream and group; if they were not there, offer again what was in them, in the same script."""
+        await self.run("mend", (self.keys.stream, self.keys.triggers, self.keys.parked), (GROUP,))
 
     async def now(self) -> int:
         """Tell the server's clock, in microseconds since the Unix epoch."""

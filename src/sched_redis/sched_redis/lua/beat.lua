@@ -1,16 +1,36 @@
 -- Notes that a replica lives, forgets who does not, and removes consumers of those that are gone and hold nothing.
+-- If the server's clock was set back, it has all leases begin anew.
 -- KEYS  meta, alive, facts, stream
 -- ARGV  group, replica, ttl_us (0: it leaves), its facts, an epoch in case that there is none
 -- Returns  now_us, epoch, newest version or token, gap_us, the server's run id, the living
 local meta, alive, facts, stream = unpack(KEYS)
+local lease_us, most_back_us = 10000000, 1000000
 local call, group, replica, ttl = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local function text(instant) return string.format('%.0f', instant) end
+
+local function begin_leases_anew() -- the clock was set back: what was noted ahead of it would last that much longer
+  call('HSET', meta, 'no_take_over_until', text(now + lease_us))
+  call('HDEL', meta, 'locked_until')
+  for _, one in ipairs(call('ZRANGEBYSCORE', alive, '(' .. text(now + lease_us), '+inf')) do
+    call('ZADD', alive, text(now + lease_us), one)
+  end
+  local from = '-'
+  while from do
+    local pending = redis.pcall('XPENDING', stream, group, from, '+', 1000)
+    for _, entry in ipairs(pending.err and {} or pending) do
+      call('XCLAIM', stream, group, entry[2], 0, entry[1], 'JUSTID')
+    end
+    from = #pending == 1000 and '(' .. pending[1000][1]
+  end
+end
+
 call('HSETNX', meta, 'epoch', ARGV[5])
 local known = call('HMGET', meta, 'epoch', 'newest', 'beat')
 local gap = known[3] and now - tonumber(known[3]) or 0
-if gap > 4500000 then call('HSET', meta, 'no_take_over_until', text(now + 10000000)) end
+if gap > 4500000 then call('HSET', meta, 'no_take_over_until', text(now + lease_us)) end
+if gap < -most_back_us then begin_leases_anew() end
 call('HSET', meta, 'beat', text(now))
 if ttl > 0 then
   call('ZADD', alive, text(now + ttl), replica)

@@ -1,4 +1,5 @@
--- Puts back into the stream what somebody removed from it, and who holds it into the group's pending list.
+-- Makes stream and group, and puts back into them at once what was in them: the names of the unfinished triggers, and
+-- who holds them into the group's pending list. Does nothing if the group is there.
 -- KEYS  stream, triggers, parked
 -- ARGV  group
 -- Returns  how many were put back
@@ -9,6 +10,8 @@ end
 
 local stream, triggers, parked = unpack(KEYS)
 local call, group, mended = redis.call, ARGV[1], 0
+local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
+if made.err then return string.find(made.err, 'BUSYGROUP', 1, true) and 0 or made end
 local all = call('HGETALL', triggers)
 for i = 1, #all, 2 do
   local name, there = all[i], load(all[i + 1])

@@ -1,0 +1,48 @@
+"""A stream that somebody removed is made anew with what was in it, whoever dies meanwhile."""
+
+import asyncio
+
+from tests.contracts.world import beat, done, row_of, send, step, trigger
+from tests.redis.world import RedisWorld
+
+from schedcore.protocols import Row
+
+WAIT = 2_000_000
+
+
+def test_who_makes_the_group_offers_what_was_in_it_in_the_same_moment(redis_url: str) -> None:
+    """Had it died between the two, nobody would ever have come across these triggers again."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        first, second = await world.make_backends(2)
+        await done(first, step(Row("a")))
+        await send(first, trigger(key="1"), trigger(key="2"))
+        await beat(first)
+        client = first._client
+        await client.call("DEL", client.keys.stream)
+        await _die_after_one_command(first)
+        received = await second.bus.receive(frozenset("a"), 10, WAIT)
+        received += await second.bus.receive(frozenset("a"), 10, WAIT // 10)
+        assert {delivery.trigger.key for delivery in received} == {"1", "2"}
+        await done(second, step(await row_of(second), done=tuple(received)))
+        await world.close()
+
+    async def _die_after_one_command(backend):  # type: ignore[no-untyped-def]
+        client = backend._client
+        send_it, sent = client._send, []
+
+        async def once(*command: object) -> object:
+            assert not sent, "dead"
+            sent.append(command)
+            return await send_it(*command)
+
+        client._send = once
+        try:
+            await client.make_group()
+        except AssertionError:
+            pass
+        finally:
+            client._send = send_it
+
+    asyncio.run(scenario())
