@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError, Resp
 
 from sched_redis._connect import Connector
 from sched_redis._keys import GROUP, Keys
+
+log = logging.getLogger("schedcore")
 
 Argument = str | bytes | int
 
@@ -104,7 +107,18 @@ class Client:
             if not str(exc).startswith("BUSYGROUP"):
                 raise
         else:
-            await self.run("mend", (self.keys.stream, self.keys.triggers, self.keys.parked), (GROUP,))
+            await self.mend()
+
+    async def mend(self) -> None:
+        """Put back into the stream what somebody removed from it."""
+        mended = await self.run("mend", (self.keys.stream, self.keys.triggers, self.keys.parked), (GROUP,))
+        if mended:
+            log.warning(
+                "the stream %s lacked %d triggers, which were put back: somebody changed it",
+                self.keys.stream,
+                mended,
+                extra={"event": "redis.mended"},
+            )
 
     async def call(self, *command: Argument) -> Any:
         """Send a command."""
