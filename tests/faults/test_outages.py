@@ -34,9 +34,9 @@ def stop_answering(server: RedisServer, how: str) -> None:
 @pytest.mark.parametrize("how", ["sigstop", "client pause", "debug sleep"])
 def test_the_store_stands_still(cluster: Cluster, server: RedisServer, random: Random, how: str) -> None:
     """Twice, for long enough to be missed: nothing is stolen, lost or done twice."""
-    cluster.jobs = [*CALM, JobSpec("long", soon(6), seconds=35)]
+    cluster.jobs = [*CALM, JobSpec("long", soon(9), seconds=35)]
     cluster.start()
-    cluster.until(lambda: cluster.find("start", "long"), 15, "the start of long")
+    cluster.until(lambda: cluster.find("start", "long"), 20, "the start of long")
     for _ in range(2):
         time.sleep(random.uniform(0, 2))
         stop_answering(server, how)
@@ -51,7 +51,7 @@ def test_random_connections_are_killed_every_200_ms(
     cluster: Cluster, server: RedisServer, random: Random
 ) -> None:
     """For 20 s, one by one, in the middle of whatever: each call is simply repeated."""
-    cluster.jobs = [*MIX, JobSpec("long", soon(5), seconds=18)]
+    cluster.jobs = [*MIX, JobSpec("long", soon(9), seconds=14)]
     cluster.start()
     until = time.monotonic() + 20
     killed = 0
@@ -77,13 +77,15 @@ def client_list(server: RedisServer) -> Iterator[str]:
 @pytest.mark.timeout(120)
 def test_the_memory_is_full_for_10_s(cluster: Cluster, server: RedisServer, random: Random) -> None:
     """Nothing can be written, so nothing is sent and nobody's run is taken; afterwards all goes on."""
-    cluster.jobs = [*CALM, JobSpec("long", soon(5), seconds=25)]
+    cluster.jobs = [*CALM, JobSpec("long", soon(9), seconds=25)]
     cluster.start()
-    cluster.until(lambda: cluster.find("start", "long"), 15, "the start of long")
+    cluster.until(lambda: cluster.find("start", "long"), 20, "the start of long")
     time.sleep(random.uniform(0, 2))
     server.cli("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    since = now()
     server.cli("CONFIG", "SET", "maxmemory", 1024)
     time.sleep(10)
+    assert len(cluster.logged("store.away", since)) >= 3, "it was not full"
     server.cli("CONFIG", "SET", "maxmemory", 0)
     verdict = cluster.finish(settle=60)
     verdict.assert_good()
