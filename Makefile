@@ -9,7 +9,7 @@ STAMP := .venv/.set-up
 PROJECTS := pyproject.toml src/sched_ram/pyproject.toml src/sched_redis/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-matrix lint format wheels bench clean
+.PHONY: help demo demo-cluster test test-faults test-matrix lint format wheels bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -17,6 +17,9 @@ help: ## list the targets
 
 demo: $(STAMP) ## watch a few jobs run
 	$(BIN)/python examples/demo.py $(ARGS)
+
+demo-cluster: $(STAMP) ## watch three replicas on Redis, one of which is killed
+	$(BIN)/python examples/demo_cluster.py $(ARGS)
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)

@@ -165,8 +165,27 @@ def _trigger_fields(trigger: Trigger) -> str:
 
 
 def _run_text(run: Run) -> str:
-    fields = {"job": run.job, "scheduled_at": run.scheduled_at, "status": run.status, "kind": run.kind}
-    return f'"type":"run"{_tail(encode(fields | _unusual(run, RUN)))}'
+    text = (
+        f'"type":"run","job":{_quoted(run.job)},"scheduled_at":{run.scheduled_at},'
+        f'"status":"{run.status}","kind":"{run.kind}"'
+    )
+    if run.key:
+        text += f',"key":{_quoted(run.key)}'
+    if run.last_at is not None:
+        text += f',"last_at":{run.last_at}'
+    if run.count != 1:
+        text += f',"count":{run.count}'
+    if run.detail:
+        text += f',"detail":{_quoted(run.detail)}'
+    if run.replica:
+        text += f',"replica":{_quoted(run.replica)}'
+    if run.started_at is not None:
+        text += f',"started_at":{run.started_at}'
+    if run.ended_at is not None:
+        text += f',"ended_at":{run.ended_at}'
+    if run.attempt:
+        text += f',"attempt":{run.attempt}'
+    return f'{text},"delivery":{run.delivery}' if run.delivery else text
 
 
 @lru_cache(maxsize=4096)

@@ -35,12 +35,12 @@ class LeaseContract:
 
     @scenario
     async def test_a_lease_that_is_not_renewed_lapses_and_not_before_its_time(self, world: World) -> None:
-        """Three beats after the delivery it still holds; past ten seconds it may be taken over."""
+        """Two beats after the delivery it still holds; past ten seconds it may be taken over."""
         first, second = await world.make_backends(2)
         delivery = await delivered(first)
-        await live(world, 3 * BEAT, first, second)
+        await live(world, 2 * BEAT, first, second)
         assert list(await second.bus.lapsed(A, 10)) == [], "a lease lapsed before its ten seconds were over"
-        await live(world, LEASE - 3 * BEAT + SECOND, first, second)
+        await live(world, LEASE - 2 * BEAT + SECOND, first, second)
         assert list(await second.bus.lapsed(A, 10)) == [delivery], "a lease that nobody renewed did not lapse"
 
     @scenario
@@ -135,12 +135,12 @@ class LeaseContract:
         delivery = await delivered(first)
         await live(world, 3 * BEAT, first, second)
         await world.advance(GAP + SECOND // 2)
-        await live(world, 3 * BEAT, first, second)
+        await live(world, 2 * BEAT, first, second)
         assert list(await second.bus.lapsed(A, 10)) == [], (
             "right after an outage a lease was listed as lapsed"
         )
         assert list(await second.bus.take_over([delivery])) == [], "right after an outage a run was stolen"
-        await live(world, 2 * SECOND, first, second)
+        await live(world, LEASE - 2 * BEAT + SECOND, first, second)
         assert len(await second.bus.take_over([delivery])) == 1, (
             "a lease after an outage it still was not taken over"
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import SkipTest
 
@@ -13,6 +14,18 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@contextlib.contextmanager
+def server_for(path: Path) -> Iterator[str]:
+    """Have an empty Redis for a page about it: where SCHEDCORE_REDIS_URL then leads."""
+    if "redis" not in path.name:
+        yield ""
+        return
+    from tests.redis.servers import RedisServer
+
+    with RedisServer() as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_code_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each code block of a document runs, one after the other, and prints what the document says."""
@@ -22,9 +35,11 @@ def test_code_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     del sys.modules["app"]
     for variable in ("SCHEDCORE_BACKEND", "SCHEDCORE_APP"):
         monkeypatch.delenv(variable, raising=False)
-    for example in parse(path).examples():
-        with contextlib.suppress(SkipTest):
-            example.evaluate()
+    with server_for(path) as url:
+        monkeypatch.setenv("SCHEDCORE_REDIS_URL", url)
+        for example in parse(path).examples():
+            with contextlib.suppress(SkipTest):
+                example.evaluate()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 import pytest
 from tests.docs.blocks import ROOT
 
-EXAMPLES = sorted(path for path in ROOT.glob("examples/*.py") if path.name != "demo.py")
+EXAMPLES = sorted(path for path in ROOT.glob("examples/*.py") if not path.name.startswith("demo"))
 LIMIT_S = 15
 
 

@@ -37,7 +37,7 @@ def test_a_server_answers_over_its_socket(redis_server: RedisServer) -> None:
     """So does the one in the file system."""
     with redis.Redis.from_url(redis_server.unix_url) as client:
         assert client.info("server")["process_id"] == redis_server.pid
-        assert client.client_info()["addr"].startswith(redis_server.unix_path)
+        assert redis_server.unix_path in client.client_info()["addr"]
 
 
 def test_the_address_given_to_the_tests_is_used(

@@ -3,12 +3,13 @@
 import asyncio
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
-import redis.asyncio as redis
 from tests.contracts.world import World
 
-from sched_redis import RedisBackend
+from sched_redis import RedisBackend, _connect
 from sched_redis._keys import GROUP, Keys
 from schedcore.protocols import Backend, Micros
 
@@ -24,13 +25,24 @@ def new_app() -> str:
 
 
 class RedisWorld(World):
-    """One app on one server; `advance` makes all that the app has noted there older."""
+    """One app on a server of any kind; `advance` makes all that the app has noted there older."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, admin_url: str = "") -> None:
+        """Go to `url`; with `admin_url`, what the test itself does there goes by that."""
         self.url = url
+        self.admin_url = admin_url or url
         self.app = new_app()
         self.keys = Keys(self.app, "schedcore")
         self.backends: list[RedisBackend] = []
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[Any]:
+        connector = _connect.from_url(self.admin_url)
+        client = connector.make(_greet)
+        try:
+            yield client
+        finally:
+            await connector.close(client)
 
     async def make_backends(self, count: int) -> Sequence[Backend]:
         """Make them, each with connections of its own."""
@@ -44,7 +56,7 @@ class RedisWorld(World):
         if by <= PATIENCE:
             await asyncio.sleep(by / 1_000_000)
             return
-        async with redis.Redis.from_url(self.url) as client:
+        async with self._client() as client:
             for field in ("beat", "no_take_over_until"):
                 if (at := await client.hget(self.keys.meta, field)) is not None:
                     await client.hset(self.keys.meta, field, str(int(at) - by))
@@ -59,7 +71,7 @@ class RedisWorld(World):
                 await client.rpush(key, *lines)
         await asyncio.sleep(0.002)
 
-    async def _age_pending(self, client: "redis.Redis", by: Micros) -> None:
+    async def _age_pending(self, client: Any, by: Micros) -> None:
         pending = await client.xpending_range(self.keys.stream, GROUP, "-", "+", 1000)
         for entry in pending:
             await client.xclaim(
@@ -74,10 +86,10 @@ class RedisWorld(World):
 
     async def flush(self) -> None:
         """Lose the app's data."""
-        async with redis.Redis.from_url(self.url) as client:
+        async with self._client() as client:
             await self._remove(client)
 
-    async def _remove(self, client: "redis.Redis") -> None:
+    async def _remove(self, client: Any) -> None:
         keys = [key async for key in client.scan_iter(match=f"*{{{self.app}}}:*", count=1000)]
         if keys:
             await client.delete(*keys)
@@ -87,6 +99,10 @@ class RedisWorld(World):
         for backend in self.backends:
             await backend.close()
         await self.flush()
+
+
+async def _greet(connection: Any) -> None:
+    await connection.on_connect()
 
 
 def _aged(line: bytes, by: Micros) -> bytes:

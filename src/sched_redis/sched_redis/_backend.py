@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -13,6 +14,8 @@ from sched_redis._keys import GROUP, Keys
 from sched_redis._locker import RedisLocker
 from sched_redis._store import RedisStore
 from schedcore.errors import ConfigurationError
+
+log = logging.getLogger("schedcore")
 
 VARIABLE = "SCHEDCORE_REDIS_URL"
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
@@ -78,5 +81,7 @@ class RedisBackend:
         try:
             if self._client.is_open:
                 await self._client.run("leave", (keys.stream, keys.triggers), (GROUP, self.bus.replica))
+        except Exception as exc:  # noqa: BLE001  whatever the driver raises: it lapses, and somebody takes it
+            log.warning("%s leaves Redis without handing on what it read (%s)", self.bus.replica, exc)
         finally:
             await self._client.close()

@@ -13,7 +13,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from redis.exceptions import ConnectionError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
 
 from sched_redis._connect import Connector
 from sched_redis._keys import GROUP, Keys
@@ -36,7 +36,9 @@ BLOCK = 5.0
 PATIENCE = 3.0
 """Seconds after which a command without an answer has failed; the engine repeats it."""
 
-
+FORBIDDEN = (
+    "ACL LOG on the server names what was refused, the reference of the Redis backend all that it needs"
+)
 RUN_ID = re.compile(rb"run_id:(\w+)")
 
 _committing: ContextVar[bool] = ContextVar("committing", default=False)
@@ -53,11 +55,12 @@ class Client:
         self._reached = ""
         self._process = 0
         self._redis: Any = None
+        self._answered = False
 
     @property
     def is_open(self) -> bool:
-        """Tell whether this process has connected."""
-        return self._redis is not None and self._process == os.getpid()
+        """Tell whether this process is connected: its last command was answered, and not with an error."""
+        return self._answered and self._redis is not None and self._process == os.getpid()
 
     async def open(self) -> None:
         """Connect, and make the group if it is not there."""
@@ -97,7 +100,7 @@ class Client:
         """Disconnect."""
         client, self._redis = self._redis, None
         if client is not None and self._process == os.getpid():
-            await client.aclose()
+            await self._connector.close(client)
 
     async def make_group(self) -> None:
         """Make stream and group; if they were not there, offer again what was in them."""
@@ -159,14 +162,43 @@ class Client:
         if client is None:
             raise ConnectionError("the Redis backend is not open")
         try:
+            answer = await self._ask(client, patience, command)
+        except ResponseError as exc:
+            self._answered = False
+            if _is_read_only(exc):  # a primary that became a replica: its connections are of no use
+                await self._connector.reconnect(client)
+            elif _is_forbidden(exc):
+                raise NoPermissionError(f"{exc}; {FORBIDDEN}") from None
+            raise
+        except Exception:
+            self._answered = False
+            raise
+        self._answered = True
+        return answer
+
+    async def _ask(self, client: Any, patience: float, command: Sequence[Argument]) -> Any:
+        try:
             async with asyncio.timeout(patience):
                 route = await self._connector.routed(client, self.keys.stream)
                 return await client.execute_command(*command, **route)
         except TimeoutError:
             raise TimeoutError(f"Redis did not answer {command[0]!s} within {patience:g} s") from None
-        except ReadOnlyError:  # a primary that became a replica: its connections are of no use
-            await client.connection_pool.disconnect()
-            raise
+
+
+def _is_read_only(exc: ResponseError) -> bool:
+    """Redis 6.2 hides within another error what a script may not do."""
+    return isinstance(exc, ReadOnlyError) or "READONLY" in str(exc)
+
+
+def _is_forbidden(exc: ResponseError) -> bool:
+    """What a script may not do is, by release, an error of its own or one among others."""
+    text = str(exc)
+    return (
+        isinstance(exc, NoPermissionError)
+        or "NOPERM" in text
+        or "user executing the script" in text
+        or "ACL failure" in text
+    )
 
 
 def _group_is_gone(exc: ResponseError) -> bool:

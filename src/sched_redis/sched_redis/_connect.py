@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -14,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from schedcore.errors import ConfigurationError
 
@@ -38,6 +41,18 @@ LENT = re.compile(
 
 Settings = dict[str, Any]
 Greet = Callable[[Any], Awaitable[None]]
+
+
+class _Asked(redis.Redis):
+    """A sentinel, which has half a second for each answer; there are others."""
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Ask, without a time limit of redis-py's own (see `Connector.make`)."""
+        try:
+            async with asyncio.timeout(0.5):
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except TimeoutError as exc:
+            raise RedisTimeoutError(f"no answer from {self!r:.80}") from exc
 
 
 class Connector:
@@ -83,6 +98,18 @@ class Connector:
             return False
         return (node.host, int(node.port)) == (connection.host, int(connection.port))
 
+    async def close(self, client: Any) -> None:
+        """Disconnect a client; of one that asks sentinels, redis-py leaves the connections to these open."""
+        await client.aclose()
+        pool = getattr(client, "connection_pool", None)
+        for sentinel in getattr(getattr(pool, "sentinel_manager", None), "sentinels", ()):
+            await sentinel.aclose()
+
+    async def reconnect(self, client: Any) -> None:
+        """Have every connection made anew; a client of a Cluster goes where it is sent by itself."""
+        if not self._is_cluster:
+            await client.connection_pool.disconnect()
+
     async def routed(self, client: Any, key: str) -> dict[str, Any]:
         """Tell a client of a Cluster which node has `key`; no other needs it."""
         if not self._is_cluster:
@@ -97,7 +124,9 @@ def from_url(url: str) -> Connector:
     Raises:
         ConfigurationError: it is none, or one of its parts cannot be used.
     """
-    scheme, _, rest = url.partition("://")
+    scheme, colon, rest = url.partition("://")
+    if not colon:  # and nothing of it is shown: there may be a password in it
+        raise ConfigurationError(f"the Redis URL has no scheme; use one such as {EXAMPLES}")
     if scheme not in SCHEMES:
         raise ConfigurationError(f"the Redis URL begins with {scheme!r}; use one such as {EXAMPLES}")
     plain, _, kind = scheme.partition("+")
@@ -109,7 +138,7 @@ def from_url(url: str) -> Connector:
         settings = _settings(url)
     except (ValueError, TypeError) as exc:
         raise ConfigurationError(
-            f"the Redis URL {_hidden(url)} cannot be used: {exc}; use one such as {EXAMPLES}"
+            f"the Redis URL {_hidden(url)} cannot be used: {_problem(exc)}; use one such as {EXAMPLES}"
         ) from None
     return Connector(lambda ours: _client(settings | ours), shown=_hidden(url))
 
@@ -155,9 +184,14 @@ def _settings(url: str) -> Settings:
     """Read what redis-py reads in an URL, and have it refuse what no connection understands."""
     settings: Settings = connections.parse_url(url)  # type: ignore[assignment]
     path = urlsplit(url).path.strip("/")
+    if url.startswith("unix") and not path:
+        raise ValueError("the path of the socket is missing")
     if not url.startswith("unix") and path and not path.isdigit():
         raise ValueError(f"there is no database {path!r}, they are numbered")
     _client(dict(settings)).connection_pool.make_connection()
+    for name in ("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"):
+        if name in settings and not Path(settings[name]).exists():
+            raise ValueError(f"{name}= names {settings[name]} and there is no such file")
     return settings
 
 
@@ -200,8 +234,9 @@ def _sentinel_of(
     addresses: list[tuple[str, int]], primary: str, settings: Settings, sentinel: Settings
 ) -> Connector:
     def make(ours: Settings) -> Any:
-        patience = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": ours["retry"]}
-        manager: Any = Sentinel(addresses, sentinel_kwargs=sentinel | patience)  # type: ignore[no-untyped-call]
+        manager: Any = Sentinel([])  # type: ignore[no-untyped-call]
+        quiet = sentinel | {"socket_timeout": None, "retry": ours["retry"]}
+        manager.sentinels = [_Asked(host=host, port=port, **quiet) for host, port in addresses]
         settings.setdefault("socket_connect_timeout", 2.0)
         return manager.master_for(primary, **(settings | ours))
 
@@ -235,5 +270,15 @@ def _address(sentinel: Any) -> tuple[str, int]:
     return settings["host"], settings["port"]
 
 
+def _problem(exc: Exception) -> str:
+    """Tell what is wrong without quoting what may be part of a password."""
+    text = str(exc)
+    if "ort could not be cast" in text or "ort out of range" in text:
+        return "its port is no number up to 65535 (in a password write / as %2F, # as %23 and ? as %3F)"
+    if unknown := re.search(r"unexpected keyword argument ('.*')", text):
+        return f"no connection has an option {unknown[1]}"
+    return text
+
+
 def _hidden(url: str) -> str:
-    return re.sub(r"//[^@/]*@", "//***@", re.sub(r"(password=)[^&]*", r"\1***", url))
+    return re.sub(r"//.*@", "//***@", re.sub(r"(password=)[^&]*", r"\1***", url))

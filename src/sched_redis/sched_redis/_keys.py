@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 GROUP = "schedcore"
 """The consumer group of all replicas."""
-
-_SPECIAL = re.compile(r"[%\x1f]")
-_ESCAPE = re.compile(r"%(25|1f)")
 
 
 class Keys:
@@ -40,10 +35,9 @@ class Keys:
 
 def trigger_name(job: str, key: str) -> str:
     """Name a trigger; a job's name has no space."""
-    return f"{job} {_SPECIAL.sub(lambda found: f'%{ord(found[0]):02x}', key)}"
+    return f"{job} {key}"
 
 
 def trigger_key(name: str) -> str:
     """Tell the key in the name of a trigger."""
-    escaped = name.partition(" ")[2]
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), escaped) if "%" in escaped else escaped
+    return name.partition(" ")[2]

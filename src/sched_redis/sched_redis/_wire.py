@@ -20,24 +20,22 @@ def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
     """Write steps as `commit.lua` reads them, and name the keys that it needs for them, in order of use."""
     used: list[str] = []
     fields: list[object] = []
+    dump = codec.dump
     for step in steps:
-        expects, send, done, runs = [], [], [], []
-        for job, version in step.expects:
-            expects += [job, str(version)]
+        send: list[object] = []
         for trigger in step.send:
-            name = trigger_name(trigger.job, trigger.key)
+            name = f"{trigger.job} {trigger.key}"
             used.append(keys.lock(name))
-            send += [name, codec.dump(trigger)]
-        for delivery in step.done:
-            done += [name_of(delivery.trigger), str(delivery.token)]
+            send += (name, dump(trigger))
+        done = [(f"{d.trigger.job} {d.trigger.key}", d.token) for d in step.done]
+        runs: list[object] = []
         for run in step.runs:
-            runs += [run.status is not Status.SUCCEEDED, codec.dump(run)]
-        if runs:
+            runs += (run.status is not Status.SUCCEEDED, dump(run))
+        if runs or not step.expects[0][1]:
             used += keys.history(step.job)
-        data = False if step.data is None else codec.dump(step.data)
+        data = step.data is not None and dump(step.data)
         keep = (step.keep.lines, step.keep.failures, step.keep.age)
-        id_ = step.id.replace(" ", "_")
-        fields.append((id_, step.job, data, step.not_before, expects, send, done, runs, keep))
+        fields.append((step.id, step.job, data, step.not_before, step.expects, send, done, runs, keep))
     packed: bytes = packb(fields, use_bin_type=False)
     return used, packed
 

@@ -1,9 +1,10 @@
 -- Commits steps in order, each whole or not at all; what they change is written at the end, in few commands.
 -- KEYS  meta, rows, names, stream, triggers, held, gone; then, as the steps call for them: a lock for
---       each trigger to send, and the lists of lines and of failures for a step that appends to the history
+--       each trigger to send, and the lists of lines and of failures for a step that appends to the history, or
+--       that makes a row where there was none
 -- ARGV  group, replica, lock_ms (0: somebody else's lock was taken), the steps (MessagePack), each a list:
---       id, job, data (false: delete), not_before_us, {job, version, ...}, {name, trigger, ...} to send,
---       {name, token, ...} that are done, {is_failure, line, ...}, {lines, failures, age_us} to keep
+--       id, job, data (false: delete), not_before_us, {{job, version}, ...}, {name, trigger, ...} to send,
+--       {{name, token}, ...} that are done, {is_failure, line, ...}, {lines, failures, age_us} to keep
 -- Returns  now_us, {job, row} of the rows expected beside the steps' own, and per step its new version, or
 --          {verdict, row, places of the refused deliveries}; a row is "version id id\ndata", the steps that made it
 local meta, rows, names, stream, triggers, held, gone = unpack(KEYS, 1, 7)
@@ -34,14 +35,14 @@ end
 
 local jobs, wanted = {}, {}
 for _, step in ipairs(steps) do
-  for i = 1, #step[5], 2 do jobs[#jobs + 1] = step[5][i] end
-  for i = 1, #step[7], 2 do wanted[#wanted + 1] = step[7][i] end
+  for _, expected in ipairs(step[5]) do jobs[#jobs + 1] = expected[1] end
+  for _, delivery in ipairs(step[7]) do wanted[#wanted + 1] = delivery[1] end
 end
 local seen, there = read(rows, jobs), read(triggers, wanted)
 local changed, new_names, dropped = {}, {}, {}
 local ids, ended, sent, index = {}, {}, {}, {}
 
-local function version(job) return seen[job] and string.match(seen[job], '^%d+') or '0' end
+local function version(job) return seen[job] and tonumber(string.match(seen[job], '^%d+')) or 0 end
 
 local function is_locked(job) -- by somebody whom it changed too fast for
   local lock = rows_are_locked and call('HGET', meta, 'row ' .. job)
@@ -50,9 +51,10 @@ local function is_locked(job) -- by somebody whom it changed too fast for
 end
 
 local function verdict(id, deleted, not_before, expects, locks, done)
-  for i = 1, #expects, 2 do
-    if version(expects[i]) ~= expects[i + 1] then
-      local job, head = expects[1], string.match(seen[expects[1]] or '', '^[^\n]*')
+  for i, expected in ipairs(expects) do
+    local job = expected[1]
+    if version(job) ~= expected[2] then
+      local head = string.match(seen[job] or '', '^[^\n]*')
       local again = i == 1 and (string.find(head .. ' ', ' ' .. id .. ' ', 1, true)
         or (deleted and not seen[job] and call('LPOS', gone, id)))
       return again and 'done' or 'changed'
@@ -60,14 +62,14 @@ local function verdict(id, deleted, not_before, expects, locks, done)
   end
   if now < not_before then return 'early' end
   local refused = {}
-  for i = 1, #done, 2 do
-    local name = done[i]
+  for i, delivery in ipairs(done) do
+    local name, token = delivery[1], string.format('%.0f', delivery[2])
     local item = there[name]
     if type(item) == 'string' then item = cmsgpack.unpack(item); there[name] = item end
-    if not item or item.token ~= done[i + 1] or item.replica ~= replica then refused[#refused + 1] = (i + 1) / 2 end
+    if not item or item.token ~= token or item.replica ~= replica then refused[#refused + 1] = i end
   end
   if refused[1] then return 'not ours', refused end
-  if is_locked(expects[1]) then return 'held' end
+  if is_locked(expects[1][1]) then return 'held' end
   for i = 1, lock_ms > 0 and locks or 0 do
     local lock = KEYS[used + i]
     if not call('SET', lock, replica, 'NX', 'PX', lock_ms) and call('GET', lock) ~= replica then return 'held' end
@@ -100,9 +102,10 @@ local function apply(id, job, new, send, done)
     call('LPUSH', gone, id); call('LTRIM', gone, 0, 99)
   end
   changed[job] = true
-  for i = 1, #done, 2 do
-    ids[#ids + 1], ended[#ended + 1] = there[done[i]].id, done[i]
-    there[done[i]] = nil
+  for _, delivery in ipairs(done) do
+    local name = delivery[1]
+    ids[#ids + 1], ended[#ended + 1] = there[name].id, name
+    there[name] = nil
   end
   for i = 1, #send, 2 do sent[#sent + 1] = send[i]; sent[#sent + 1] = send[i + 1] end
   return at
@@ -112,16 +115,20 @@ local answers, others, beside = {}, {}, {}
 for place, step in ipairs(steps) do
   local id, job, new, not_before, expects, send, done, runs, keep = unpack(step)
   local said, refused = verdict(id, not new, not_before, expects, #send / 2, done)
-  local lists = used + #send / 2
+  local lists, is_first = used + #send / 2, expects[1][2] == 0
+  local has_lists = is_first or runs[1] ~= nil
   if said then
     answers[place] = {said, seen[job], refused or {}}
   else
     answers[place] = apply(id, job, new, send, done)
     append(runs, keep, answers[place], lists)
-    for i = 1, not new and runs[1] ~= nil and 2 or 0 do call('PEXPIRE', KEYS[lists + i], math.ceil(keep[3] / 1000)) end
+    for i = 1, has_lists and 2 or 0 do
+      if not new then call('PEXPIRE', KEYS[lists + i], math.ceil(keep[3] / 1000)) end
+      if is_first then call('PERSIST', KEYS[lists + i]) end
+    end
   end
-  used = lists + (runs[1] ~= nil and 2 or 0)
-  for i = 3, #expects, 2 do others[expects[i]] = true end
+  used = lists + (has_lists and 2 or 0)
+  for i = 2, #expects do others[expects[i][1]] = true end
 end
 
 local new_rows = {}
