@@ -66,6 +66,7 @@ class Committer:
         self._link = link
         self._replica = replica
         self._number = 0
+        self._turns: dict[str, object] = {}
 
     async def read(self, jobs: Collection[str]) -> None:
         """Read these rows, with the keys that the bus holds, and the app's."""
@@ -80,12 +81,22 @@ class Committer:
 
         With `app`, a step expects the app's row too: it depends on the pauses in it.
         """
+        turn = object()
+        try:
+            return await self._apply(jobs, rule, app, turn)
+        finally:
+            for job in [job for job, whose in self._turns.items() if whose is turn]:
+                del self._turns[job]
+
+    async def _apply(self, jobs: Sequence[str], rule: Rule, app: bool, turn: object) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
         todo: Sequence[str] = jobs
         tries, lost = 0, Counter[str]()
         while todo:
-            again: list[str] = []
-            held = False
+            # Ticker and reporter of a slow replica would change a row too fast for each other.
+            again = [job for job in todo if self._turns.get(job, turn) is not turn]
+            todo = [job for job in todo if self._turns.get(job, turn) is turn]
+            waiting, held = bool(again), False
             for start in range(0, len(todo), CHUNK):
                 steps = await self._steps(todo[start : start + CHUNK], rule, app)
                 for step, answer in zip(steps, await self._commit(steps), strict=True):
@@ -99,22 +110,27 @@ class Committer:
                     else:
                         answers[step.job] = answer
                 await asyncio.sleep(0)
-            await self._reserve([job for job in again if lost[job] >= LOST_OFTEN])
-            if held:
-                tries += 1
+            await self._release([job for job in todo if lost[job] >= LOST_OFTEN and job not in again], turn)
+            await self._reserve([job for job in again if lost[job] >= LOST_OFTEN], turn)
+            tries += held
+            if held or waiting:
                 await asyncio.sleep(HELD_PAUSE)
             todo = again
-        for job, times in lost.items():
-            if times >= LOST_OFTEN:
-                await self._link.call(lambda job=job: self._locker.release(ROW + job, self._replica))  # type: ignore[misc]
         return answers
 
-    async def _reserve(self, jobs: Sequence[str]) -> None:
+    async def _reserve(self, jobs: Sequence[str], turn: object) -> None:
         """Ask the others to leave these rows alone: they change faster than this replica can commit."""
         for job in jobs:
-            await self._link.call(
-                lambda job=job: self._locker.acquire(ROW + job, self._replica, RESERVED)  # type: ignore[misc]
-            )
+            if self._turns.setdefault(job, turn) is turn:
+                await self._link.call(
+                    lambda job=job: self._locker.acquire(ROW + job, self._replica, RESERVED)  # type: ignore[misc]
+                )
+
+    async def _release(self, jobs: Sequence[str], turn: object) -> None:
+        for job in jobs:
+            if self._turns.get(job) is turn:
+                del self._turns[job]
+                await self._link.call(lambda job=job: self._locker.release(ROW + job, self._replica))  # type: ignore[misc]
 
     async def _steps(self, jobs: Sequence[str], rule: Rule, app: bool) -> list[Step]:
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
