@@ -118,5 +118,5 @@ def test_the_store_goes_back_to_an_older_snapshot(
         server.restart()
     else:
         server.cli("DEBUG", "RELOAD", "NOSAVE")
-    lossy_until = recover(cluster, since)
+    lossy_until = recover(cluster, since, by_all=how == "restart")
     cluster.finish(allow=["failed", "lost"], lossy_until=lossy_until).assert_good()
