@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from random import Random
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,9 @@ class Proxy:
         self.target = target
         self.port = 0
         self._seconds = 0.0
+        self._chunk = CHUNK
+        self._tears: Callable[[], bool] = never
+        self._random = Random(target)
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -54,6 +58,15 @@ class Proxy:
         """Let everything through this much later, each way."""
         self._seconds = seconds
 
+    def crumble(self, size: int) -> None:
+        """Let everything through in pieces of so many bytes."""
+        self._chunk = size
+
+    def tear(self, chance: float, random: Random) -> None:
+        """Drop a connection in the middle of an answer, with this chance; also before its first byte."""
+        self._random = random
+        self._tears = lambda: random.random() < chance
+
     def cut(self) -> None:
         """Drop every connection; new ones are welcome."""
         self._do(self._drop)
@@ -64,7 +77,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Be a good network again."""
-        self._seconds = 0.0
+        self._seconds, self._chunk, self._tears = 0.0, CHUNK, never
         self._loop.call_soon_threadsafe(self._flowing.set)
         self._do(self._listen)
 
@@ -107,7 +120,7 @@ class Proxy:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target, limit=CHUNK)
         try:
             forth = asyncio.ensure_future(self._pump(reader, far_writer))
-            back = asyncio.ensure_future(self._pump(far_reader, writer))
+            back = asyncio.ensure_future(self._pump(far_reader, writer, may_tear=True))
             try:
                 await asyncio.wait((forth, back), return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(0.01)
@@ -118,11 +131,20 @@ class Proxy:
         finally:
             far_writer.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(CHUNK):
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, may_tear: bool = False
+    ) -> None:
+        while data := await reader.read(self._chunk):
             arrives = time.monotonic() + self._seconds
             await asyncio.sleep(max(0.0, arrives - time.monotonic()))
             await self._flowing.wait()
-            writer.write(data)
+            torn = may_tear and self._tears()
+            writer.write(data[: self._random.randrange(len(data))] if torn else data)
             await writer.drain()
+            if torn:
+                return
         await self._flowing.wait()
+
+
+def never() -> bool:
+    return False

@@ -40,7 +40,7 @@ def test_kill_9_every_few_seconds(cluster: Cluster, random: Random, seconds: flo
     cluster.jobs = list(MIX)
     cluster.start()
     kill_for(cluster, random, seconds)
-    verdict = cluster.finish()
+    verdict = cluster.finish(allow=["dead"], settle=60)
     verdict.assert_good()
     assert all(took <= TAKE_OVER for took in verdict.takeovers)
     assert verdict.takeovers, "nobody was killed in a run"
@@ -87,7 +87,7 @@ def test_sigterm_in_a_long_run(cluster: Cluster, random: Random) -> None:
 @pytest.mark.timeout(300)
 def test_a_job_that_kills_its_process(cluster: Cluster) -> None:
     """After five deliveries it is dead; meanwhile the others take their turns, and nothing else is lost."""
-    deadly = JobSpec("deadly", soon(4), crashes=9)
+    deadly = JobSpec("deadly", soon(9), crashes=9)
     cluster.jobs = [*MIX, deadly]
     cluster.supervised = True
     cluster.start()
@@ -130,3 +130,50 @@ def test_the_whole_cluster_is_down_for_20_s(cluster: Cluster, random: Random) ->
     assert missed["quick"] == missed["all"] == 0
     assert 12 <= missed["none"] <= 18
     assert 11 <= missed["latest"] <= missed["none"]
+
+
+@pytest.mark.faults_long
+@pytest.mark.timeout(240)
+def test_kill_9_every_2_to_7_seconds(cluster: Cluster, random: Random) -> None:
+    """One of three, or two at once, in a run or not, or one that has only just begun to start."""
+    cluster.jobs = list(MIX)
+    cluster.start()
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        time.sleep(random.uniform(2, 7))
+        slots = random.sample(range(3), random.choice((1, 2)))
+        if random.random() < 0.5:
+            first = cluster.slot_of(cluster.next_record("start", random.choice(("work", "plain-work"))))
+            slots = [first, *[slot for slot in slots if slot != first][: len(slots) - 1]]
+        for slot in slots:
+            cluster.kill(slot)
+        cluster.start(slots, wait=False)
+        if random.random() < 0.5:
+            time.sleep(random.uniform(0, 1.2))
+            cluster.kill(slots[0])
+            cluster.start(slots[:1], wait=False)
+    verdict = cluster.finish(allow=["dead"], settle=90)
+    verdict.assert_good()
+    assert all(took <= TAKE_OVER for took in verdict.takeovers)
+    assert verdict.takeovers, "nobody was killed in a run"
+
+
+@pytest.mark.faults_long
+@pytest.mark.timeout(120)
+def test_killed_right_after_the_start(cluster: Cluster, random: Random) -> None:
+    """A replica that dies at any line of its start takes nothing with it."""
+    cluster.jobs = list(MIX)
+    cluster.start([0, 1])
+    cluster.start([2], wait=False)
+    for _ in range(12):
+        if random.random() < 0.5:
+            cluster.until(lambda: cluster.current[2].ready, 20)
+            time.sleep(random.uniform(0, 0.1))
+        else:
+            time.sleep(random.uniform(0.2, 1.5))
+        cluster.kill(2)
+        cluster.start([2], wait=False)
+    cluster.until(lambda: cluster.current[2].ready, 20)
+    verdict = cluster.finish(settle=45)
+    verdict.assert_good()
+    assert all(took <= TAKE_OVER for took in verdict.takeovers)

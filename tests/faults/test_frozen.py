@@ -65,5 +65,5 @@ def test_two_of_three_stand_still_again_and_again(cluster: Cluster, random: Rand
         for slot in slots:
             cluster.thaw(slot)
         time.sleep(random.uniform(0, 6))
-    verdict = cluster.finish(allow=["failed"])
+    verdict = cluster.finish(allow=["failed", "dead"], settle=90)
     verdict.assert_good()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 import redis
@@ -73,3 +74,21 @@ def test_it_delays_each_way(proxy: Proxy, client: "redis.Redis[bytes]") -> None:
     assert client.ping()
     assert time.monotonic() - begun > 0.19
     proxy.heal()
+
+
+def test_it_crumbles(proxy: Proxy, client: "redis.Redis[bytes]") -> None:
+    """What arrives byte by byte is whole in the end."""
+    proxy.crumble(1)
+    assert client.echo("x" * 3_000) == b"x" * 3_000
+
+
+def test_it_tears_an_answer(proxy: Proxy, client: "redis.Redis[bytes]") -> None:
+    """The command was executed, and its sender does not know."""
+    key = f"torn-{proxy.port}"
+    assert client.ping()
+    proxy.tear(1.0, Random(1))
+    with pytest.raises(redis.ConnectionError):
+        client.incr(key)
+    proxy.heal()
+    assert client.get(key) == b"1"
+    client.delete(key)

@@ -98,3 +98,33 @@ def test_a_reservation_that_ran_out_leaves_nothing_behind(redis_url: str) -> Non
         await world.close()
 
     asyncio.run(scenario())
+
+
+def test_a_slow_replica_does_not_keep_itself_from_its_turn(redis_url: str) -> None:
+    """What it has to say of a row waits no longer for what else it does to that row, however often."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        (slow,) = await world.make_backends(1)
+        await done(slow, step(Row("a"), data=state()))
+        committer = Committer(slow, SlowLink(), "r0")
+        await committer.read(["a"])
+
+        async def tick_for_ever() -> None:
+            while True:
+                await committer.apply(["a"], _touch, app=False)
+
+        ticking = asyncio.create_task(tick_for_ever())
+        await asyncio.sleep(0.125)
+        async with asyncio.timeout(10):
+            await committer.apply(["a"], _rule, app=False)
+            await committer.apply(["a"], _rule, app=False)
+        assert not ticking.done()
+        ticking.cancel()
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+def _touch(row: Row, _: Row) -> Draft:
+    return Draft(row)

@@ -458,7 +458,16 @@ TRAPS = [
         a_backlog,
         (Patch("commit", "call('XADD', stream, '*'", "call('XADD', stream, 'MAXLEN', 100, '*'"),),
     ),
-    Trap("group at the end", a_lost_group, (Patch("mend", "'0', 'MKSTREAM'", "'$', 'MKSTREAM'"),)),
+    Trap(
+        "group at the end",
+        a_lost_group,
+        (
+            Patch("mend", "'0', 'MKSTREAM'", "'$', 'MKSTREAM'"),
+            Patch(
+                "mend", "if not is_there or not (is_pending or unread[there.id]) then", "if not is_there then"
+            ),
+        ),
+    ),
     Trap("unknown jobs acknowledged", a_rolling_deploy, build=_acknowledge_unknown),
     Trap(
         "unknown jobs returned",

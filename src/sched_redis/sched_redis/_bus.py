@@ -231,11 +231,13 @@ class RedisBus:
         """List what nobody renewed or claimed, and what is parked for want of who knows it."""
         keys, found, start = self._client.keys, [], "-"
         while start:
-            said, last, parked = await self._client.run(
+            said, last, parked, is_harmed = await self._client.run(
                 "lapsed",
                 (keys.meta, keys.stream, keys.triggers, keys.parked),
                 (GROUP, LEASE_MS, start, READ),
             )
+            if is_harmed:
+                await self._client.mend()
             deliveries = [_wire.delivery(each) for each in said]
             found += [d for d in deliveries if d is not None and d.trigger.job in jobs]
             start = f"({last.decode()}" if last and len(found) < limit else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, 
 
 from sched_redis._connect import Connector
 from sched_redis._keys import GROUP, Keys
+
+log = logging.getLogger("schedcore")
 
 Argument = str | bytes | int
 
@@ -106,7 +109,22 @@ class Client:
 
     async def make_group(self) -> None:
         """Make stream and group; if they were not there, offer again what was in them, in the same script."""
-        await self.run("mend", (self.keys.stream, self.keys.triggers, self.keys.parked), (GROUP,))
+        await self._mend(0)
+
+    async def mend(self) -> None:
+        """Put back into the stream what somebody removed from it."""
+        await self._mend(1)
+
+    async def _mend(self, always: int) -> None:
+        keys = (self.keys.stream, self.keys.triggers, self.keys.parked)
+        mended = await self.run("mend", keys, (GROUP, always))
+        if mended:
+            log.warning(
+                "the stream %s lacked %d triggers, which were put back: somebody changed it",
+                self.keys.stream,
+                mended,
+                extra={"event": "redis.mended"},
+            )
 
     async def now(self) -> int:
         """Tell the server's clock, in microseconds since the Unix epoch."""

@@ -2,7 +2,8 @@
 -- names of what is parked because who read it did not know the job. Entries that are no triggers are dropped.
 -- KEYS  meta, stream, triggers, parked
 -- ARGV  group, lease_ms, the entry to begin with, how many to look at
--- Returns  {token, number, data} each, where to go on (empty: that was all), the names parked
+-- Returns  {token, number, data} each, where to go on (empty: that was all), the names parked, and 1 if somebody
+--          removed entries from the stream, or had the group skip them: mend.lua puts that right
 local function load(packed) -- a trigger; nil for what is none
   local ok, item = pcall(cmsgpack.unpack, packed or '')
   return ok and type(item) == 'table' and item.id and item or nil
@@ -27,4 +28,13 @@ for _, entry in ipairs(pending) do
   end
 end
 local last = #pending == tonumber(ARGV[4]) and pending[#pending][1] or ''
-return {found, last, call('SMEMBERS', parked)}
+
+local function is_harmed() -- each trigger that is not parked has one entry, and each entry is unread or pending
+  local entries = call('XLEN', stream)
+  if call('HLEN', triggers) > entries + call('SCARD', parked) then return true end
+  for _, info in ipairs(call('XINFO', 'GROUPS', stream)) do -- {"name", name, _, _, "pending", pending, _, last id, ...}
+    if info[2] == group and entries > info[6] then return not call('XRANGE', stream, '(' .. info[8], '+', 'COUNT', 1)[1] end
+  end
+end
+
+return {found, last, call('SMEMBERS', parked), ARGV[3] == '-' and is_harmed() and 1 or 0}
