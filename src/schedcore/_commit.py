@@ -62,6 +62,7 @@ class Committer:
         self.behind: set[str] = set()
         self.has_proof = False
         self.fell_back: Callable[[], None] | None = None
+        self.is_own: Callable[[str], bool] = lambda job: False
         self._bus, self._store, self._locker = backend.bus, backend.store, backend.locker
         self._link = link
         self._replica = replica
@@ -185,14 +186,15 @@ class Committer:
         for row in rows:
             known = self.app if row.job == APP_ROW else self.rows.get(row.job)
             self.newest = max(self.newest, row.version)
-            if known is None or row.version >= known.version:
+            if known is None or (row.version >= known.version and not _lower_mark(row, known)):
                 self._keep(row)
             elif known.version <= seen and (not row.version or _fell_back(row, known)):
                 if self.fell_back is None:
                     self._keep(row)
                     continue
                 self.behind.add(row.job)
-                self.has_proof |= bool(row.version)  # one that is gone may have been removed
+                # one that is gone may have been retired, but not the app's, nor while a replica has the job
+                self.has_proof |= bool(row.version) or row.job == APP_ROW or self.is_own(row.job)
                 self.fell_back()
 
     def forget(self) -> None:
@@ -233,6 +235,12 @@ def _tell(runs: Sequence[Run]) -> None:
 
 def _fell_back(row: Row, known: Row) -> bool:
     """Tell whether a row lost what was seen of it."""
-    if isinstance(row.data, JobState) and isinstance(known.data, JobState):
-        return row.data.mark < known.data.mark
-    return True
+    both_are_jobs = isinstance(row.data, JobState) and isinstance(known.data, JobState)
+    return _lower_mark(row, known) if both_are_jobs else True
+
+
+def _lower_mark(row: Row, known: Row) -> bool:
+    """Tell whether somebody put the row back who had seen less of it: its mark only rises."""
+    if not (isinstance(row.data, JobState) and isinstance(known.data, JobState)):
+        return False
+    return row.data.mark < known.data.mark

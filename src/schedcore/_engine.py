@@ -37,6 +37,7 @@ MERGE: Micros = 6 * SECOND
 LONGEST_RESTART = 30.0
 
 MANY_JOBS = 10_000
+DECIDED = (Verdict.DONE, Verdict.EARLY)
 STUBBORN = 6.0
 """How many seconds a stop waits for coroutines that it has cancelled: one may refuse to end."""
 
@@ -78,6 +79,7 @@ class Engine:
         self.runner.report = self.reporter.report
         self.runner.hurry = self.pulse.hurry
         self.committer.fell_back = self.pulse.hurry
+        self.committer.is_own = self.jobs.__contains__
         self.ready = asyncio.Event()
         self.losses = 0
         self._failures = 0
@@ -87,6 +89,7 @@ class Engine:
             backend, jobs, self.link, self.committer, self.pulse, self.reporter, replica
         )
         self._feeding: list[asyncio.Task[None]] = []
+        self._undeclared: set[str] = set()
         self.ticker.has = self.jobs.__contains__
         self.housekeeper.declare = self.declare
 
@@ -150,7 +153,8 @@ class Engine:
             self.runner.nudge()
             if gone:
                 await self.committer.read(self.jobs)
-                await self.declare(self.jobs)
+            if gone or self._undeclared:
+                await self.declare(self.jobs if gone else self._undeclared)
             await self.housekeeper.look(self.clock.now())
             self._failures = 0
 
@@ -202,13 +206,17 @@ class Engine:
         await self.backend.close()
 
     async def declare(self, jobs: Iterable[str]) -> None:
-        """Declare these jobs, and tick them by whatever definition holds."""
+        """Declare these jobs, and tick them by whatever definition holds; what is held waits for a beat."""
         names = list(jobs)
+        self._undeclared.difference_update(names)
         left, now = names, None
         while left:
             answers = await self.committer.apply(left, partial(self._declaration, now))
-            left = [job for job, answer in answers.items() if answer.verdict is not Verdict.DONE]
-            now = min((answers[job].now for job in left), default=None)  # EARLY: the store's clock is behind
+            left = [job for job, answer in answers.items() if answer.verdict is Verdict.EARLY]
+            now = min((answers[job].now for job in left), default=None)  # the store's clock is behind
+            if later := {job for job, answer in answers.items() if answer.verdict not in DECIDED}:
+                self._undeclared |= later
+                self.pulse.hurry()
         self.ticker.schedule(names)
 
     def _declaration(self, now: Micros | None, row: Row, app: Row) -> Draft | Step | None:

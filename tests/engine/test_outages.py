@@ -349,3 +349,22 @@ async def test_what_a_loss_of_data_took_from_the_bus_is_recorded_lost(
         (row,) = await r.backend.store.rows(["a"])
         assert row.data.counters["lost"] == 1  # type: ignore[attr-defined]
         assert set(row.data.outstanding) <= row.held  # type: ignore[attr-defined, operator]
+
+
+@virtual
+async def test_a_row_that_somebody_put_back_with_less_is_not_believed(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its version is new and its mark is old: who remembers more merges, and no time runs twice."""
+    ran: list[float] = []
+    r.add("a", "@every 1s", lambda run: ran.append(run.scheduled_at.timestamp()), overlap="allow")
+    async with r.running() as engine:
+        await asyncio.sleep(10.2)
+        (snapshot,) = await r.backend.store.rows(["a"])
+        await asyncio.sleep(4)
+        version = r.memory.next_version(r.memory.clock())
+        r.memory.rows["a"] = attrs.evolve(snapshot, held=None, version=version)
+        await asyncio.sleep(20)
+        assert engine.health().losses == 1
+    assert len(ran) == len(set(ran)), "a time ran twice"
+    assert events(caplog.records).count("store.lost_data") == 1

@@ -279,7 +279,8 @@ def test_the_highest_mark_wins_after_a_loss() -> None:
     remembered = JobState(
         SPEC, 0, 50, "b", 5, counters={"succeeded": 3}, recent=(Recent("manual:a", 1, "sent"),)
     )
-    for row in (Row("job"), Row("job", 7, attrs.evolve(remembered, mark=40, counters={}))):
+    less = attrs.evolve(remembered, mark=40, counters={})
+    for row in (Row("job", held=frozenset()), Row("job", 7, less, held=frozenset())):
         draft = _definitions.restore(row, remembered)
         assert draft is not None
         assert draft.state == remembered

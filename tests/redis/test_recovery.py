@@ -1,0 +1,58 @@
+"""An engine goes on firing after what its server may do to it at the worst moment."""
+
+from typing import Any
+
+import pytest
+from tests.redis.servers import RedisServer, until
+
+from sched_redis import RedisBackend
+from schedcore import Scheduler
+
+LIMIT = 30
+
+
+def _scheduler(server: RedisServer) -> tuple[Scheduler, RedisBackend, list[int]]:
+    backend, fired = RedisBackend("app", url=server.url), []
+    scheduler = Scheduler("app", backend=backend)
+
+    @scheduler.job("@every 1s")
+    async def tick() -> None:
+        fired.append(1)
+
+    return scheduler, backend, fired
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_is_restarted_while_jobs_are_declared() -> None:
+    """They are declared after the next beat, which nothing waits for in vain."""
+    with RedisServer(persistence="aof-always") as server:
+        scheduler, backend, fired = _scheduler(server)
+        commit = backend.bus.commit
+
+        async def restart_first(*arguments: Any) -> Any:
+            backend.bus.commit = commit  # type: ignore[method-assign]
+            server.restart()
+            return await commit(*arguments)
+
+        backend.bus.commit = restart_first  # type: ignore[method-assign]
+        scheduler.start()
+        try:
+            until(lambda: fired, LIMIT, "a run")
+        finally:
+            scheduler.stop(0)
+
+
+@pytest.mark.timeout(60)
+def test_rows_that_are_gone_are_put_back() -> None:
+    """The rest is there, so no epoch tells it: but a row of a job that lives here nobody may remove."""
+    with RedisServer() as server:
+        scheduler, backend, fired = _scheduler(server)
+        scheduler.start()
+        try:
+            until(lambda: fired, LIMIT, "a run")
+            server.cli("DEL", backend.bus._client.keys.rows)
+            until(lambda: scheduler.blocking.health().losses, LIMIT, "a loss")
+            fired.clear()
+            until(lambda: fired, LIMIT, "a run after the loss")
+        finally:
+            scheduler.stop(0)
