@@ -3,24 +3,20 @@
 from collections.abc import Sequence
 
 import pytest
-from tests.contracts.contract import (
-    BusContract,
-    ExecutorContract,
-    GrantingLockerContract,
-    LockerContract,
-    StoreContract,
-    World,
-)
-from tests.contracts.world import one, row_of, scenario, send, step, take, trigger
 
 from sched_ram import Memory, RamBackend
 from schedcore.protocols import Backend, Locker, Micros, Row
+from schedcore.testing import BackendContract, LockerContract, World
+from schedcore.testing.world import one, row_of, scenario, send, step, take, trigger
 
 START: Micros = 1_767_225_600_000_000
 
 
 class RamWorld(World):
     """Replicas over one memory, whose clock goes on when told, and by a microsecond with each look."""
+
+    refuses = False
+    flushes = True
 
     def __init__(self) -> None:
         self.now = START
@@ -78,30 +74,26 @@ def world() -> RamWorld:
     return RamWorld()
 
 
-class TestBus(BusContract):
-    """The direct hand-over."""
+class TestRam(BackendContract):
+    """The direct hand-over, the bounded store, `DirectExecutor` and `NoLocker`."""
 
 
-class TestStore(StoreContract):
-    """The bounded store."""
+class ForeignWorld(RamWorld):
+    """The locker that the tests below give to the RAM bus, which is one object for both replicas."""
 
+    refuses = True
 
-class TestExecutor(ExecutorContract):
-    """`DirectExecutor`."""
-
-
-class TestNoLocker(GrantingLockerContract):
-    """`NoLocker`."""
+    async def lockers(self) -> tuple[Locker, Locker]:
+        locker = OneLocker(self)
+        return locker, locker
 
 
 class TestForeignLocker(LockerContract):
-    """The locker that the tests below give to the RAM bus is one."""
+    """Is a locker, of which the bus makes use."""
 
-    async def lockers(self, world: World) -> tuple[Locker, Locker]:
-        """One object for both replicas."""
-        assert isinstance(world, RamWorld)
-        locker = OneLocker(world)
-        return locker, locker
+    @pytest.fixture
+    def world(self) -> RamWorld:
+        return ForeignWorld()
 
     @scenario
     async def test_the_bus_acquires_before_it_sends_and_releases_after(self, world: RamWorld) -> None:

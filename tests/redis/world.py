@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 
 import redis.asyncio as redis
-from tests.contracts.world import World
 
 from sched_redis import RedisBackend
 from sched_redis._keys import GROUP, Keys
 from schedcore.protocols import Backend, Micros
+from schedcore.testing.world import World
 
 PATIENCE: Micros = 1_000_000
 """What is shorter than this is slept."""
@@ -25,6 +25,9 @@ def new_app() -> str:
 
 class RedisWorld(World):
     """One app on one server; `advance` makes all that the app has noted there older."""
+
+    flushes = True
+    reserves = True
 
     def __init__(self, url: str) -> None:
         self.url = url

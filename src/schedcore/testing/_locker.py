@@ -1,24 +1,22 @@
 """The conditions of `schedcore.protocols.Locker`."""
 
-from tests.contracts.world import SECOND, World, one, scenario
+from __future__ import annotations
 
-from schedcore.protocols import Locker
+import pytest
+
+from schedcore.testing.world import SECOND, World, needs, scenario
 
 TTL = 2 * SECOND
 
 
 class LockerContract:
-    """Subclass it with a fixture `world`; `lockers` may be overridden to test others than the backend's."""
-
-    async def lockers(self, world: World) -> tuple[Locker, Locker]:
-        """Give the lockers of two replicas."""
-        first, second = await world.make_backends(2)
-        return first.locker, second.locker
+    """One owner has a name at a time, if `World.refuses`; else everybody always has it."""
 
     @scenario
     async def test_acquire_grants_a_name_to_one_owner_at_a_time(self, world: World) -> None:
         """A name that one owner has is refused to any other, whichever replica asks."""
-        first, second = await self.lockers(world)
+        needs(world, "refuses")
+        first, second = await world.lockers()
         assert await first.acquire("n", "r0", TTL), "a free name was refused"
         assert not await second.acquire("n", "r1", TTL), "two owners were granted one name"
         assert not await first.acquire("n", "r1", TTL), "two owners were granted one name"
@@ -27,14 +25,16 @@ class LockerContract:
     @scenario
     async def test_acquire_grants_again_to_the_owner_who_has_it(self, world: World) -> None:
         """Asking again is granted: the reply may have been lost."""
-        first, _ = await self.lockers(world)
+        needs(world, "refuses")
+        first, _ = await world.lockers()
         await first.acquire("n", "r0", TTL)
         assert await first.acquire("n", "r0", TTL), "the owner was refused its own name"
 
     @scenario
     async def test_a_name_is_free_again_after_its_ttl(self, world: World) -> None:
         """Whatever became of its owner, a name is free once its time is up."""
-        first, second = await self.lockers(world)
+        needs(world, "refuses")
+        first, second = await world.lockers()
         await first.acquire("n", "r0", TTL)
         await world.advance(TTL + SECOND // 10)
         assert await second.acquire("n", "r1", TTL), "a name was kept beyond its ttl"
@@ -43,7 +43,8 @@ class LockerContract:
     @scenario
     async def test_release_frees_a_name_for_the_owner_who_has_it(self, world: World) -> None:
         """After the owner's release anybody may have the name."""
-        first, second = await self.lockers(world)
+        needs(world, "refuses")
+        first, second = await world.lockers()
         await first.acquire("n", "r0", TTL)
         assert await first.release("n", "r0"), "release did not tell that the name was the owner's"
         assert await second.acquire("n", "r1", TTL), "a released name was not free"
@@ -51,7 +52,8 @@ class LockerContract:
     @scenario
     async def test_release_changes_nothing_for_anybody_else(self, world: World) -> None:
         """Neither a stranger nor an owner whose time is up frees what somebody has."""
-        first, second = await self.lockers(world)
+        needs(world, "refuses")
+        first, second = await world.lockers()
         await first.acquire("n", "r0", TTL)
         assert not await second.release("n", "r1"), "release told a stranger that the name was its own"
         assert not await second.acquire("n", "r1", TTL), "a stranger's release freed the name"
@@ -63,17 +65,16 @@ class LockerContract:
     @scenario
     async def test_release_of_a_free_name_is_no_error(self, world: World) -> None:
         """Releasing what nobody has says so, so that it is safe to repeat."""
-        first, _ = await self.lockers(world)
+        needs(world, "refuses")
+        first, _ = await world.lockers()
         assert not await first.release("never", "r0"), "release told that a free name was the owner's"
 
-
-class GrantingLockerContract:
-    """For a locker that grants everything, where the rows' versions are enough."""
-
     @scenario
-    async def test_it_grants_everything(self, world: World) -> None:
-        """Nobody is ever refused."""
-        locker = (await one(world)).locker
-        granted = [await locker.acquire("n", owner, TTL) for owner in ("r0", "r1")]
+    async def test_a_locker_that_refuses_nothing_grants_everything(self, world: World) -> None:
+        """Nobody is ever refused: the versions of rows are enough."""
+        if world.refuses:
+            pytest.skip(f"{type(world).__name__}.refuses is true")
+        first, second = await world.lockers()
+        granted = [await locker.acquire("n", owner, TTL) for locker, owner in ((first, "r0"), (second, "r1"))]
         assert granted == [True, True], "a granting locker refused"
-        assert await locker.release("n", "r2"), "a granting locker refused a release"
+        assert await first.release("n", "r2"), "a granting locker refused a release"

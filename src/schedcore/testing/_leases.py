@@ -1,6 +1,8 @@
 """The conditions of `schedcore.protocols.TriggerBus` that concern leases and take-overs."""
 
-from tests.contracts.world import (
+from __future__ import annotations
+
+from schedcore.testing.world import (
     BEAT,
     GAP,
     LEASE,

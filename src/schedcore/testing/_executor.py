@@ -1,13 +1,15 @@
 """The conditions of `schedcore.protocols.Executor`."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
-from tests.contracts.world import World, done, lapse, one, row_of, scenario, send, step, take, trigger
 
 from schedcore.protocols import Backend, Delivery
+from schedcore.testing.world import World, done, lapse, one, row_of, scenario, send, step, take, trigger
 
 PATIENCE = 5
 

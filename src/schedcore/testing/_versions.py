@@ -1,8 +1,12 @@
 """The conditions of `schedcore.protocols.TriggerBus` that concern versions, contents and what stays."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-from tests.contracts.world import (
+from schedcore._state import Pause
+from schedcore.protocols import Kind, Row, Status, Verdict
+from schedcore.testing.world import (
     SECOND,
     World,
     commit,
@@ -10,6 +14,7 @@ from tests.contracts.world import (
     done,
     line,
     live,
+    needs,
     one,
     row_of,
     scenario,
@@ -19,9 +24,6 @@ from tests.contracts.world import (
     take,
     trigger,
 )
-
-from schedcore._state import Pause
-from schedcore.protocols import Kind, Row, Status, Verdict
 
 
 class VersionContract:
@@ -60,6 +62,7 @@ class VersionContract:
     @scenario
     async def test_versions_and_tokens_never_come_back_after_a_flush(self, world: World) -> None:
         """Although the store knows nothing any more, what it gives out is above all that it ever gave."""
+        needs(world, "flushes")
         backend = await one(world)
         delivery = await delivered(backend)
         row = await row_of(backend)

@@ -1,7 +1,6 @@
-"""What a backend's author supplies to the contract tests, and what these are written with.
+"""What a backend's author supplies to the contract tests, and what these are written with."""
 
-Nothing here is collected: `contract` has the classes to subclass.
-"""
+from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +16,7 @@ from schedcore.protocols import (
     Backend,
     Delivery,
     Keep,
+    Locker,
     Micros,
     Row,
     Run,
@@ -35,26 +35,63 @@ FOR_EVER = Keep(age=100 * 365 * 86_400 * SECOND)
 """The tests' lines of history are of 1970."""
 
 
+class Refusing:
+    """A locker whose names somebody else has."""
+
+    async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
+        """Refuse."""
+        return False
+
+    async def release(self, name: str, owner: str) -> bool:
+        """Refuse."""
+        return False
+
+
 class World:
     """One app's store, empty, and replicas of that app; one object per test.
 
-    Subclass it, and return a new one from the fixture `world`. Only `make_backends` has to be written.
+    Subclass it, and return a new one from the fixture `world`. Only `make_backends` has to be written. What
+    else a backend has, its world declares; a test of what it does not have is skipped, and says so.
     """
+
+    refuses = True
+    """Whether the backend's locker refuses a name that somebody has; `False`: it grants everything."""
+
+    reserves = False
+    """Whether its bus answers HELD while another replica has the name `ROW + job` of a step's job."""
+
+    flushes = False
+    """Whether `flush` is written."""
 
     async def make_backends(self, count: int) -> Sequence[Backend]:
         """Make replicas of one app over one store, opened as `r0`, `r1` and so on."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how to make backends")
 
     async def advance(self, by: Micros) -> None:
         """Let the store's clock go on; override it where that can be had without sleeping."""
         await asyncio.sleep(by / SECOND)
 
     async def flush(self) -> None:
-        """Optional: lose all data, as the store's operator could make it; the clock goes on."""
-        pytest.skip("this world cannot lose its data")
+        """Lose all data, as the store's operator could make it; the clock goes on."""
+        raise NotImplementedError(f"{type(self).__name__} declares that it flushes, and does not say how")
+
+    async def lockers(self) -> tuple[Locker, Locker]:
+        """Give the lockers of two replicas; override it to test others than the backend's."""
+        first, second = await self.make_backends(2)
+        return first.locker, second.locker
+
+    def refusing(self, backend: Backend) -> Locker:
+        """Give a locker that refuses everything to `backend`, if it is not enough that it says so."""
+        return Refusing()
 
     async def close(self) -> None:
         """Close what `make_backends` opened, and remove what it left."""
+
+
+def needs(world: World, ability: str) -> None:
+    """Skip a test of what this world's backend is not declared to have."""
+    if not getattr(world, ability):
+        pytest.skip(f"{type(world).__name__}.{ability} is false")
 
 
 Scenario = Callable[..., Awaitable[None]]

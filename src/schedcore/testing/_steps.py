@@ -1,7 +1,12 @@
 """The conditions of `schedcore.protocols.TriggerBus` that concern steps."""
 
+from __future__ import annotations
+
 import attrs
-from tests.contracts.world import (
+
+from schedcore._state import AppState, Pause
+from schedcore.protocols import APP_ROW, Row, Verdict
+from schedcore.testing.world import (
     SECOND,
     World,
     commit,
@@ -19,28 +24,9 @@ from tests.contracts.world import (
     trigger,
 )
 
-from schedcore._state import AppState, Pause
-from schedcore.protocols import APP_ROW, Backend, Locker, Micros, Row, Verdict
-
-
-class Refusing:
-    """A locker whose names somebody else has."""
-
-    async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
-        """Refuse."""
-        return False
-
-    async def release(self, name: str, owner: str) -> bool:
-        """Refuse."""
-        return False
-
 
 class StepContract:
     """A step is committed whole or not at all, and only on the rows that its rule saw."""
-
-    def refusing(self, backend: Backend) -> Locker:
-        """Give a locker that refuses everything; a bus that takes its own lock only may override it."""
-        return Refusing()
 
     @scenario
     async def test_a_committed_step_is_whole(self, world: World) -> None:
@@ -52,7 +38,9 @@ class StepContract:
         )
         seen = await row_of(second)
         assert (seen.version, seen.data) == (row.version, state(7)), "another replica sees another row"
-        assert seen.held == {"60000000", "120000000"}, f"the bus holds {seen.held}, not what was sent"
+        assert seen.held == frozenset({"60000000", "120000000"}), (
+            f"the bus holds {seen.held}, not what was sent"
+        )
         assert list((await second.store.runs("a"))[0]) == [line()], "the step's lines are not in the history"
 
     @scenario
@@ -107,7 +95,7 @@ class StepContract:
         backend = await one(world)
         sent = step(Row("a"), send=(trigger(),))
         await done(backend, sent)
-        (answer,) = await backend.bus.commit([sent], self.refusing(backend))
+        (answer,) = await backend.bus.commit([sent], world.refusing(backend))
         assert answer.verdict is Verdict.DONE, (
             f"a committed step, repeated under a foreign lock, was {answer.verdict}"
         )
@@ -192,7 +180,7 @@ class StepContract:
         row = await done(backend, step(Row("a"), data=state(1)))
         before = await snapshot(backend)
         sending = step(row, data=state(2), send=(trigger(),))
-        (answer,) = await backend.bus.commit([sending], self.refusing(backend))
+        (answer,) = await backend.bus.commit([sending], world.refusing(backend))
         assert answer.verdict is Verdict.HELD, (
             f"with its name held by somebody else a step was {answer.verdict}"
         )
