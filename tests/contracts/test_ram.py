@@ -95,7 +95,7 @@ class TestForeignLocker(LockerContract):
     def world(self) -> RamWorld:
         return ForeignWorld()
 
-    @scenario
+    @scenario("`OneLocker`")
     async def test_the_bus_acquires_before_it_sends_and_releases_after(self, world: RamWorld) -> None:
         """A foreign locker is asked for steps that send, one name per scheduled time, and always released."""
         backend, locker = await one(world), OneLocker(world)
@@ -103,7 +103,7 @@ class TestForeignLocker(LockerContract):
         await backend.bus.commit([first, step(Row("b"))], locker)
         assert locker.log == ["acquire a/60000000 r0", "release a/60000000 r0"]
 
-    @scenario
+    @scenario("`OneLocker`")
     async def test_the_lock_is_released_when_the_step_is_refused(self, world: RamWorld) -> None:
         """A step that is CHANGED under the lock leaves no lock behind."""
         backend, locker = await one(world), OneLocker(world)
@@ -111,7 +111,7 @@ class TestForeignLocker(LockerContract):
         assert await locker.acquire("a/60000000", "r1", 1)
         assert len(await take(backend)) == 0
 
-    @scenario
+    @scenario("`OneLocker`")
     async def test_one_of_two_under_one_lock_sends(self, world: RamWorld) -> None:
         """While another replica has the name the step is HELD; afterwards its row has changed."""
         first, second = await world.make_backends(2)
@@ -123,7 +123,7 @@ class TestForeignLocker(LockerContract):
         assert len(await take(first)) == 1
 
 
-@scenario
+@scenario("`Memory`")
 async def _two_apps(_: object, world: World) -> None:
     await send(await one(world))
     other = RamBackend("other")
@@ -136,7 +136,7 @@ def test_each_backend_has_a_memory_of_its_own_unless_one_is_given(world: RamWorl
     _two_apps(None, world=world)
 
 
-@scenario
+@scenario("`Memory`")
 async def _bounded(_: object, world: World) -> None:
     assert isinstance(world, RamWorld)
     backend = await one(world)

@@ -24,29 +24,11 @@ except ModuleNotFoundError as exc:
         name="pytest",
     ) from exc
 
-_REWRITTEN = ("_deliveries", "_executor", "_leases", "_locker", "_steps", "_store", "_versions", "world")
-pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _REWRITTEN))
+_TESTS = "beats concurrency deliveries executor faults leases locker parking steps store versions"
+pytest.register_assert_rewrite(*(f"{__name__}._{name}" for name in _TESTS.split()), f"{__name__}.world")
 
-from schedcore.testing._contract import BackendContract, BusContract  # noqa: E402
-from schedcore.testing._deliveries import DeliveryContract  # noqa: E402
-from schedcore.testing._executor import ExecutorContract  # noqa: E402
-from schedcore.testing._leases import LeaseContract  # noqa: E402
+from schedcore.testing._contract import BackendContract  # noqa: E402
 from schedcore.testing._locker import LockerContract  # noqa: E402
-from schedcore.testing._steps import StepContract  # noqa: E402
-from schedcore.testing._store import StoreContract  # noqa: E402
-from schedcore.testing._versions import VersionContract  # noqa: E402
 from schedcore.testing.world import World, scenario  # noqa: E402
 
-__all__ = [
-    "BackendContract",
-    "BusContract",
-    "DeliveryContract",
-    "ExecutorContract",
-    "LeaseContract",
-    "LockerContract",
-    "StepContract",
-    "StoreContract",
-    "VersionContract",
-    "World",
-    "scenario",
-]
+__all__ = ["BackendContract", "LockerContract", "World", "scenario"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import wraps
@@ -97,20 +98,31 @@ def needs(world: World, ability: str) -> None:
 Scenario = Callable[..., Awaitable[None]]
 
 
-def scenario(test: Scenario) -> Callable[..., None]:
-    """Run a coroutine test on a loop of its own, and close the world on it."""
+def scenario(look_at: str) -> Callable[[Scenario], Callable[..., None]]:
+    """Run a coroutine test on a loop of its own, and close the world on it.
 
-    @wraps(test)
-    def run(self: Any, world: World, **fixtures: Any) -> None:
-        async def play() -> None:
+    Where it fails, the failure says the test's docstring, which is the condition, and what to look at.
+    """
+
+    def decorate(test: Scenario) -> Callable[..., None]:
+        @wraps(test)
+        def run(self: Any, world: World, **fixtures: Any) -> None:
             try:
-                await test(self, world, **fixtures)
-            finally:
-                await world.close()
+                asyncio.run(_play(world, test(self, world, **fixtures)))
+            except Exception as exc:
+                exc.add_note(f"Condition: {inspect.cleandoc(test.__doc__ or '')}\nLook at: {look_at}.")
+                raise
 
-        asyncio.run(play())
+        return run
 
-    return run
+    return decorate
+
+
+async def _play(world: World, test: Awaitable[None]) -> None:
+    try:
+        await test
+    finally:
+        await world.close()
 
 
 async def one(world: World) -> Backend:
