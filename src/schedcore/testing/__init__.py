@@ -20,15 +20,15 @@ try:
     import pytest
 except ModuleNotFoundError as exc:
     raise ModuleNotFoundError(
-        "schedcore.testing needs pytest 8.3 or later, which the extra schedcore[testing] brings",
-        name="pytest",
+        "schedcore.testing needs pytest; the extra schedcore[testing] brings it", name="pytest"
     ) from exc
 
 _TESTS = "beats concurrency deliveries executor faults leases locker parking steps store versions"
 pytest.register_assert_rewrite(*(f"{__name__}._{name}" for name in _TESTS.split()), f"{__name__}.world")
 
+from schedcore.testing._clock import VirtualClock  # noqa: E402
 from schedcore.testing._contract import BackendContract  # noqa: E402
 from schedcore.testing._locker import LockerContract  # noqa: E402
 from schedcore.testing.world import World, scenario  # noqa: E402
 
-__all__ = ["BackendContract", "LockerContract", "World", "scenario"]
+__all__ = ["BackendContract", "LockerContract", "VirtualClock", "World", "scenario"]
