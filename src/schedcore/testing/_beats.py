@@ -13,6 +13,7 @@ from schedcore.testing.world import (
     done,
     needs,
     one,
+    only,
     row_of,
     scenario,
     state,
@@ -99,7 +100,7 @@ class BeatContract:
         facts = {"host": "ü", "pid": 7, "names": ["a"], "more": {"x": None, "y": 1.5}}
         before = await backend.store.now()
         answer = await backend.store.beat("r0", facts, TTL)
-        (replica,) = await backend.store.replicas()
+        replica = only(await backend.store.replicas(), "living replica")
         assert (replica.id, dict(replica.facts)) == ("r0", facts), (
             f"facts {facts} came back as {replica.facts}"
         )

@@ -17,10 +17,11 @@ from schedcore.testing.world import (
     done,
     lapse,
     one,
-    real,
+    only,
     row_of,
     scenario,
     send,
+    soon,
     step,
     take,
     trigger,
@@ -57,7 +58,7 @@ class DeliveryContract:
         """Nothing there: it returns empty when its time is up."""
         backend = await one(world)
         began = time.monotonic()
-        taken = await asyncio.wait_for(backend.bus.receive(A, 10, SECOND // 10), 5)
+        taken = await soon(backend.bus.receive(A, 10, SECOND // 10))
         assert list(taken) == [], "something was received where nothing was sent"
         assert time.monotonic() - began >= 0.09, "receive did not wait"
 
@@ -68,11 +69,11 @@ class DeliveryContract:
         waiting = asyncio.ensure_future(second.bus.receive(A, 1, 20 * SECOND))
         await asyncio.sleep(0.05)
         await send(first)
-        (delivery,) = await asyncio.wait_for(waiting, 5)
+        delivery = only(await soon(waiting))
         waiting = asyncio.ensure_future(first.bus.receive(A, 1, 20 * SECOND))
         await asyncio.sleep(0.05)
         await second.bus.give_back([delivery])
-        assert len(await asyncio.wait_for(waiting, 5)) == 1, "what was given back woke nobody"
+        assert len(await soon(waiting)) == 1, "what was given back woke nobody"
 
     @scenario("whether receive and lapsed choose by job")
     async def test_only_jobs_that_the_caller_names_are_handed_out(self, world: World) -> None:
@@ -104,7 +105,7 @@ class DeliveryContract:
         knowing = asyncio.ensure_future(new.bus.receive(B, 10, 20 * SECOND))
         await asyncio.sleep(0.05)
         await send(old, trigger("b"), job="b")
-        assert len(await asyncio.wait_for(knowing, 5)) == 1, "the replica that knows the job did not get it"
+        assert len(await soon(knowing)) == 1, "the replica that knows the job did not get it"
         assert list(await ignorant) == [], "a replica got a job that it does not know"
 
     @scenario("what receive has taken when it is cancelled: it must have a lease, or still wait")
@@ -141,7 +142,7 @@ class DeliveryContract:
         await second.bus.give_back([delivery])
         assert list(await take(second)) == [], "a stranger gave a delivery back"
         await first.bus.give_back([delivery])
-        (again,) = await take(second)
+        again = only(await take(second))
         assert (again.trigger, again.number) == (delivery.trigger, 1), f"given back, it came as {again}"
         assert again.token > delivery.token, "a delivery that was given back has an old token"
 
@@ -152,7 +153,7 @@ class DeliveryContract:
         delivery = await delivered(first)
         await first.bus.give_back([delivery])
         await first.bus.give_back([delivery])
-        (again,) = await take(second)
+        again = only(await take(second))
         await first.bus.give_back([delivery])
         assert [*await take(first), *await take(second)] == [], (
             "a repeated give_back handed out what somebody has"
@@ -179,7 +180,7 @@ class DeliveryContract:
         first, second = await world.make_backends(2)
         old = await delivered(first)
         await lapse(world, first, second)
-        (new,) = await second.bus.take_over([old])
+        new = only(await second.bus.take_over([old]))
         answer = await commit(first, step(await row_of(first), done=(old,)))
         assert (answer.verdict, tuple(answer.refused)) == (Verdict.NOT_OURS, (old,)), (
             "a thawed owner finished"
@@ -237,6 +238,6 @@ class DeliveryContract:
         backend = await one(world)
         waiting = asyncio.ensure_future(backend.bus.receive(A, 10, 20 * SECOND))
         await asyncio.sleep(0.05)
-        await asyncio.wait_for(beat(backend), real(5 * SECOND))
-        await asyncio.wait_for(send(backend), real(5 * SECOND))
-        assert len(await asyncio.wait_for(waiting, real(5 * SECOND))) == 1, "the receive got nothing"
+        await soon(beat(backend))
+        await soon(send(backend))
+        assert len(await soon(waiting)) == 1, "the receive got nothing"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schedcore.protocols import Backend, Delivery
-from schedcore.testing.world import World, done, lapse, one, row_of, scenario, send, step, take, trigger
+from schedcore.testing.world import World, done, lapse, one, row_of, scenario, send, soon, step, take, trigger
 
 PATIENCE = 5
 
@@ -43,10 +43,14 @@ class Room:
 
     async def until(self, number: int) -> list[str]:
         """Wait until so many have been started; their keys."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.started) < number:
-                self.came.clear()
-                await self.came.wait()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while len(self.started) < number:
+                    self.came.clear()
+                    await self.came.wait()
+        except TimeoutError:
+            keys = [delivery.trigger.key for delivery in self.started]
+            raise AssertionError(f"within {PATIENCE} s only {keys} were started, not {number}") from None
         return [delivery.trigger.key for delivery in self.started]
 
 
@@ -179,7 +183,7 @@ class ExecutorContract:
         room, bus = Room(10), Broken(backend.bus)
         await send(backend)
         with pytest.raises(ConnectionError):
-            await asyncio.wait_for(serving(backend, room, bus=bus), PATIENCE)
+            await soon(serving(backend, room, bus=bus))
         task = serving(backend, room, bus=bus)
         assert await room.until(1) == ["60000000"], "after an outage the trigger was not started"
         await stop(task)

@@ -12,6 +12,7 @@ from schedcore.testing.world import (
     lapse,
     live,
     one,
+    only,
     scenario,
     send,
     take,
@@ -72,11 +73,11 @@ class LeaseContract:
         first, second = await world.make_backends(2)
         old = await delivered(first)
         await lapse(world, first, second)
-        (new,) = await second.bus.take_over(await second.bus.lapsed(A, 10))
+        new = only(await second.bus.take_over(await second.bus.lapsed(A, 10)))
         assert (new.trigger, new.number) == (old.trigger, 2), f"taken over, it came as {new}"
         assert new.token > old.token, "a take-over did not raise the token"
         await lapse(world, first, second)
-        (third,) = await first.bus.take_over(await first.bus.lapsed(A, 10))
+        third = only(await first.bus.take_over(await first.bus.lapsed(A, 10)))
         assert (third.number, third.token > new.token) == (3, True), f"taken over again, it came as {third}"
 
     @scenario("whether take_over compares the token seen with the delivery's")
@@ -117,7 +118,7 @@ class LeaseContract:
         lost = await delivered(backend)
         await lapse(world, backend)
         assert list(await take(backend)) == [], "an unanswered delivery was handed out within its lease"
-        (again,) = await backend.bus.take_over(await backend.bus.lapsed(A, 10))
+        again = only(await backend.bus.take_over(await backend.bus.lapsed(A, 10)))
         assert again.token > lost.token, "a replica could not take over from itself"
 
     @scenario("whether lapsed and take_over ask how long ago the app's last beat was: 4.5 s at most")

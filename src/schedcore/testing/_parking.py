@@ -5,7 +5,19 @@ from __future__ import annotations
 import asyncio
 
 from schedcore.protocols import Backend, Delivery
-from schedcore.testing.world import SECOND, World, beat, lapse, live, real, scenario, send, take, trigger
+from schedcore.testing.world import (
+    SECOND,
+    World,
+    beat,
+    lapse,
+    live,
+    only,
+    real,
+    scenario,
+    send,
+    take,
+    trigger,
+)
 
 A, B = frozenset("a"), frozenset("b")
 
@@ -82,5 +94,5 @@ class ParkingContract:
         for _ in range(3):
             assert list(await old.bus.lapsed(A, 10)) == [], "lapsed lists a job that was not asked for"
             assert list(await take(old, "a")) == [], "a lapsed delivery was received by who has not its job"
-        (found,) = await find(new, "b")
+        found = only(await find(new, "b"))
         assert found.number == 2, f"a take-over came as number {found.number}"

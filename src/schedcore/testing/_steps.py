@@ -14,6 +14,7 @@ from schedcore.testing.world import (
     done,
     line,
     one,
+    only,
     row_of,
     scenario,
     send,
@@ -77,6 +78,7 @@ class StepContract:
         answer = await commit(backend, sent)
         assert answer.verdict is Verdict.DONE, f"a repeated step was {answer.verdict}"
         assert await snapshot(backend) == before, "repeating a committed step changed something"
+        assert len(await take(backend)) == 1, "repeating a committed step sent its triggers again"
         assert answer.rows[0].data == state(2), "a repeated step did not answer with the row as it is now"
 
     @scenario("the order of checks in commit: the step's id comes before owners and versions")
@@ -95,7 +97,7 @@ class StepContract:
         backend = await one(world)
         sent = step(Row("a"), send=(trigger(),))
         await done(backend, sent)
-        (answer,) = await backend.bus.commit([sent], world.refusing(backend))
+        answer = only(await backend.bus.commit([sent], world.refusing(backend)), "answer")
         assert answer.verdict is Verdict.DONE, (
             f"a committed step, repeated under a foreign lock, was {answer.verdict}"
         )
@@ -180,7 +182,7 @@ class StepContract:
         row = await done(backend, step(Row("a"), data=state(1)))
         before = await snapshot(backend)
         sending = step(row, data=state(2), send=(trigger(),))
-        (answer,) = await backend.bus.commit([sending], world.refusing(backend))
+        answer = only(await backend.bus.commit([sending], world.refusing(backend)), "answer")
         assert answer.verdict is Verdict.HELD, (
             f"with its name held by somebody else a step was {answer.verdict}"
         )
@@ -193,8 +195,8 @@ class StepContract:
         """One foreign delivery refuses the whole step, and is named; the others stay as they are."""
         first, second = await world.make_backends(2)
         await send(first, trigger(), trigger(at=2 * 60 * SECOND))
-        (mine,) = await take(first, limit=1)
-        (theirs,) = await take(second, limit=1)
+        mine = only(await take(first, limit=1))
+        theirs = only(await take(second, limit=1))
         before = await snapshot(first)
         answer = await commit(
             first, step(await row_of(first), done=(mine, theirs), runs=(line(),), data=state(9))

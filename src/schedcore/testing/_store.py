@@ -11,6 +11,7 @@ from schedcore.testing.world import (
     done,
     line,
     one,
+    only,
     row_of,
     scenario,
     send,
@@ -173,11 +174,11 @@ class StoreContract:
         before = await first.store.now()
         delivery = await delivered(first)
         await send(first, trigger("b"), job="b")
-        (holding,) = await second.store.held()
+        holding = only(await second.store.held(), "held delivery")
         assert (holding.delivery, holding.replica, holding.note) == (delivery, "r0", ""), f"held is {holding}"
         assert before <= holding.since <= await second.store.now(), "since is not when it was delivered"
         await first.bus.renew([delivery], {("a", delivery.trigger.key): "half of it"})
-        (holding,) = await second.store.held(["a"])
+        holding = only(await second.store.held(["a"]), "held delivery")
         assert holding.note == "half of it", "the note of the last renewal is not told"
         assert list(await second.store.held(["b"])) == [], "held ignored the names"
 

@@ -16,6 +16,7 @@ from schedcore.testing.world import (
     live,
     needs,
     one,
+    only,
     row_of,
     scenario,
     send,
@@ -89,7 +90,7 @@ class VersionContract:
         )
         await done(first, step(Row("a"), data=held, send=(sent,), runs=(ended,)))
         assert (await row_of(second)).data == held, "a row's data was not kept as it is"
-        (delivery,) = await take(second)
+        delivery = only(await take(second))
         assert delivery.trigger == sent, f"sent {sent}, received {delivery.trigger}"
         assert list((await second.store.runs("a"))[0]) == [ended], "a line of history was not kept as it is"
 

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,6 +27,9 @@ from schedcore.protocols import (
     Verdict,
 )
 
+T = TypeVar("T")
+
+PATIENCE = 5
 SECOND: Micros = 1_000_000
 LEASE: Micros = 10 * SECOND
 BEAT: Micros = 3 * SECOND
@@ -125,10 +128,24 @@ async def _play(world: World, test: Awaitable[None]) -> None:
         await world.close()
 
 
+def only(found: Sequence[T], what: str = "delivery") -> T:
+    """Give the one that there has to be."""
+    assert len(found) == 1, f"there has to be one {what}, and there are {len(found)}: {list(found)}"
+    return found[0]
+
+
+async def soon(answer: Awaitable[T]) -> T:
+    """Wait for what has to come at once."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+    except TimeoutError:
+        raise AssertionError(f"what has to return at once did not within {PATIENCE} s") from None
+
+
 async def one(world: World) -> Backend:
     """Make a single replica."""
-    (backend,) = await world.make_backends(1)
-    return backend
+    return only(await world.make_backends(1), "backend")
 
 
 _numbers = iter(range(10**9))
@@ -172,8 +189,7 @@ async def done(backend: Backend, *steps: Step) -> Row:
 
 async def row_of(backend: Backend, job: str = "a") -> Row:
     """Read one row."""
-    (row,) = await backend.store.rows([job])
-    return row
+    return only(await backend.store.rows([job]), "row")
 
 
 async def send(backend: Backend, *triggers: Trigger, job: str = "a") -> Row:
@@ -189,8 +205,7 @@ async def take(backend: Backend, *jobs: str, limit: int = 100) -> Sequence[Deliv
 async def delivered(backend: Backend) -> Delivery:
     """Send one trigger of `a` and receive it."""
     await send(backend)
-    (delivery,) = await take(backend)
-    return delivery
+    return only(await take(backend))
 
 
 async def beat(*backends: Backend) -> None:
