@@ -131,12 +131,16 @@ def mutants(module: ModuleType) -> set[type]:
     return {c for c in classes if c.__module__ == module.__name__ and not c.__name__.endswith("History")}
 
 
+def name(value: object) -> str:
+    return getattr(value, "__name__", str(value))
+
+
 def run(mutant: type, test: str) -> None:
     world: World = MutantWorld(mutant)
     getattr(BackendContract(), f"test_{test}")(world=world)
 
 
-@pytest.mark.parametrize(("mutant", "test"), CAUGHT.items(), ids=lambda value: getattr(value, "__name__", None))
+@pytest.mark.parametrize(("mutant", "test"), CAUGHT.items(), ids=name)
 def test_a_mutant_is_caught_by_the_test_that_is_named(mutant: type, test: str) -> None:
     """It fails with a message of its own, its condition, and a hint at what to look at."""
     with pytest.raises(AssertionError) as caught:
