@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.contracts.world import World
-
 from sched_redis import RedisBackend, _connect
 from sched_redis._keys import GROUP, Keys
 from schedcore.protocols import Backend, Micros
+from schedcore.testing.world import World
 
 PATIENCE: Micros = 1_000_000
 """What is shorter than this is slept."""
@@ -26,6 +25,9 @@ def new_app() -> str:
 
 class RedisWorld(World):
     """One app on a server of any kind; `advance` makes all that the app has noted there older."""
+
+    flushes = True
+    reserves = True
 
     def __init__(self, url: str, admin_url: str = "") -> None:
         """Go to `url`; with `admin_url`, what the test itself does there goes by that."""
