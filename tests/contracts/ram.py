@@ -14,6 +14,7 @@ class RamWorld(World):
 
     refuses = False
     flushes = True
+    neighbours = True
 
     def __init__(self) -> None:
         self.now = START
@@ -30,6 +31,12 @@ class RamWorld(World):
         for number, backend in enumerate(backends):
             await backend.open(f"r{number}")
         return backends
+
+    async def make_neighbour(self) -> Backend:
+        """Make one: each app has a memory of its own."""
+        other = RamBackend("other", memory=Memory(self.clock))
+        await other.open("r0")
+        return other
 
     async def advance(self, by: Micros) -> None:
         """Jump."""

@@ -417,3 +417,10 @@ class LosesWhatWaitsAfterReading(Memory):
         taken = super().take(jobs, limit, replica)
         self.waiting = deque(list(self.waiting)[:100])
         return taken
+
+
+class ShortColumns(Memory):
+    """Texts are cut at a thousand characters."""
+
+    def _append(self, trigger: Trigger) -> None:
+        super()._append(attrs.evolve(trigger, payload=trigger.payload and trigger.payload[:1000]))

@@ -130,6 +130,22 @@ class NumberNotCounted(RamBus):
         return [attrs.evolve(d, number=1) for d in taken]
 
 
+class AppIgnored(RamBus):
+    """All apps are one: the world gives a neighbour the same store."""
+
+
+class WaitingLapses(RamBus):
+    """What waits counts as lapsed, and can be received all the same once it was taken over."""
+
+    async def lapsed(self, jobs: frozenset[str], limit: int) -> Sequence[Delivery]:
+        late = await super().lapsed(jobs, limit)
+        waiting = [item.delivery() for item in self._memory.waiting if item.trigger.job in jobs]
+        return [*late, *waiting][:limit]
+
+    async def take_over(self, seen: Collection[Delivery]) -> Sequence[Delivery]:
+        return [d if d.token else attrs.evolve(d, token=self._memory.next_version(1)) for d in seen]
+
+
 class TornTakeOver(RamBus):
     """Looking at the token and writing the new one are two calls."""
 

@@ -51,6 +51,7 @@ CAUGHT: dict[type, str] = {
     memories.HeldIgnoresNames: "held_tells_who_holds_what_since_when",
     memories.EachParksForItself: "a_replica_that_leaves_takes_nothing_with_it",
     memories.ForgetsKinds: "runs_are_chosen_by_status_and_scheduled_time",
+    memories.ShortColumns: "the_longest_name_and_the_largest_payload_are_kept",
     memories.ForgetsPayloads: "contents_are_opaque_and_kept",
     remembering(
         memories.ForgetfulHistory
@@ -71,6 +72,8 @@ CAUGHT: dict[type, str] = {
     parts.TakeOverWithoutTokenCheck: "take_over_needs_the_token_that_was_seen",
     parts.TakeOverWithoutLease: "a_delivery_that_was_taken_over_has_a_lease",
     parts.NumberNotCounted: "take_over_gives_the_next_number_and_a_new_token",
+    parts.AppIgnored: "another_app_sees_nothing_of_this_one",
+    parts.WaitingLapses: "what_waits_is_found_once_whoever_looks_first",
     parts.TornTakeOver: "many_replicas_that_take_over_at_once_share_what_lapsed",
     parts.TornReceive: "many_replicas_that_receive_at_once_share_what_waits",
     parts.TornCommit: "of_many_replicas_that_commit_at_once_one_succeeds",
@@ -118,6 +121,11 @@ class MutantWorld(RamWorld):
                 backend.executor = self.mutant()
             await backend.open(f"r{number}")
         return backends
+
+    async def make_neighbour(self) -> Backend:
+        if self.mutant is not parts.AppIgnored:
+            return await super().make_neighbour()
+        return (await self.make_backends(1))[0]
 
     async def lockers(self) -> tuple[Locker, Locker]:
         if not issubclass(self.mutant, OneLocker):

@@ -33,6 +33,7 @@ def world(request: pytest.FixtureRequest) -> RedisWorld:
         return RedisWorld(request.getfixturevalue("redis_cluster").url.replace("redis:", "redis+cluster:"))
     server = request.getfixturevalue("redis_server")
     world = RedisWorld("", server.url)
+    world.neighbours = False  # the rights are to one app's keys
     # The lock by itself is for other buses: the scheduler needs no right to it.
     more = ["+del"] if request.function.__module__.endswith("_locker") else []
     world.url = add_user(server, world.app, documented_rights() + more)

@@ -9,6 +9,7 @@ from schedcore.testing._executor import ExecutorContract
 from schedcore.testing._faults import FaultContract
 from schedcore.testing._leases import LeaseContract
 from schedcore.testing._locker import LockerContract, ReservationContract
+from schedcore.testing._neighbours import NeighbourContract
 from schedcore.testing._parking import ParkingContract
 from schedcore.testing._steps import StepContract
 from schedcore.testing._store import StoreContract
@@ -26,6 +27,7 @@ class BackendContract(
     ExecutorContract,
     LockerContract,
     ReservationContract,
+    NeighbourContract,
     ConcurrencyContract,
     FaultContract,
 ):

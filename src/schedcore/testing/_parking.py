@@ -60,6 +60,20 @@ class ParkingContract:
         assert await find(new, "b") == [], "a parked trigger was found twice"
         assert await find(old, "b") == [], "a parked trigger was found twice"
 
+    @scenario("which waiting triggers lapsed lists: those that receive would not come across any more")
+    async def test_what_waits_is_found_once_whoever_looks_first(self, world: World) -> None:
+        """A sweep before a receive, and after it: together they find each trigger once."""
+        first, second = await world.make_backends(2)
+        await send(first, *(trigger("b", at=number) for number in range(1, 6)), job="b")
+        await take(first, "a")
+        await live(world, 2 * SECOND, first, second)
+        await send(first, trigger("b", at=6), trigger("b", at=7), job="b")
+        found = list(await second.bus.take_over(await second.bus.lapsed(B, 3)))
+        for backend in (first, second):
+            found += await find(backend, "b")
+        keys = sorted(delivery.trigger.key for delivery in found)
+        assert keys == list("1234567"), f"of the triggers 1 to 7 were found {keys}"
+
     @scenario("what becomes of parked triggers when the replica that read past them is gone")
     async def test_a_replica_that_leaves_takes_nothing_with_it(self, world: World) -> None:
         """It read what it did not know and died: who knows it finds it all the same."""

@@ -53,6 +53,8 @@ class StepContract:
         assert (await row_of(backend)).held == frozenset(), "a finished trigger is still in the bus"
         assert list(await backend.store.held()) == [], "a finished delivery is still held"
         assert list(await take(backend)) == [], "a finished trigger was handed out"
+        assert (await backend.bus.renew([delivery], {})).mine == frozenset(), "what is finished was renewed"
+        assert not await backend.bus.cancel("a", delivery.trigger.key), "what is finished is held by somebody"
         assert row.version > 0
 
     @scenario("what is left of a finished trigger: nothing that a new one of its key could meet")

@@ -67,9 +67,16 @@ class World:
     flushes = False
     """Whether `flush` is written."""
 
+    neighbours = False
+    """Whether `make_neighbour` is written."""
+
     async def make_backends(self, count: int) -> Sequence[Backend]:
         """Make replicas of one app over one store, opened as `r0`, `r1` and so on."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to make backends")
+
+    async def make_neighbour(self) -> Backend:
+        """Make a replica of another app over the same store, opened as `r0`."""
+        raise NotImplementedError(f"{type(self).__name__} declares neighbours, and does not make any")
 
     async def advance(self, by: Micros) -> None:
         """Let the store's clock go on; override it where that can be had without sleeping."""
