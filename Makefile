@@ -28,7 +28,7 @@ test: $(STAMP) ## run all tests
 FAULTS ?= faults_quick or faults_ci or faults_long
 
 test-faults: $(STAMP) ## kill, freeze, cut off and empty everything, for a quarter of an hour
-	$(BIN)/python -m pytest tests/faults -m "$(FAULTS)" -n 2 --dist=load $(ARGS)
+	$(BIN)/python -m pytest tests/faults tests/sqlite -m "$(FAULTS)" -n 2 --dist=load $(ARGS)
 
 test-matrix: $(STAMP) ## run the Redis tests on every Redis and Valkey that is here
 	$(BIN)/python -m tests.redis.matrix -n auto $(ARGS)

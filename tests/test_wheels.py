@@ -6,6 +6,7 @@ wheels are built, other people's wheels are downloaded by name into a folder, an
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -193,6 +194,73 @@ def test_a_backend_beside_the_source_is_not_an_installed_one(
     python = environment("--editable", str(ROOT))
     assert python("import sched_ram; print(sched_ram.__file__)").split() == ["None"]
     assert python(REFUSAL.format(options="")).startswith("NoBackendError")
+
+
+THE_SUITE = """
+import pytest
+from sched_ram import Memory, RamBackend
+from schedcore.testing import BackendContract, World
+
+class RamWorld(World):
+    refuses = False
+    now = 1_767_225_600_000_000
+
+    def __init__(self):
+        self.memory = Memory(self.clock)
+
+    def clock(self):
+        self.now += 1
+        return self.now
+
+    async def advance(self, by):
+        self.now += by
+
+    async def make_backends(self, count):
+        backends = [RamBackend("app", memory=self.memory) for _ in range(count)]
+        for number, backend in enumerate(backends):
+            await backend.open(f"r{number}")
+        return backends
+
+class TestRam(BackendContract):
+    @pytest.fixture
+    def world(self):
+        return RamWorld()
+"""
+
+
+def test_the_suite_runs_from_the_wheel(
+    environment: Callable[..., Callable[[str], str]], tmp_path: Path
+) -> None:
+    """With [ram,testing] an author's folder that holds one file runs all of it; a failure is explained."""
+    python = environment("schedcore[ram,testing]")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "test_ram.py").write_text(THE_SUITE)
+    inside = f"import os, sys, pytest; os.chdir({str(empty)!r}); sys.exit(pytest.main(['-q', '-W', 'error'"
+    said = python(f"{inside}]))")
+    passed = re.search(r"(\d+) passed, (\d+) skipped", said)
+    assert passed, said
+    assert int(passed[1]) > 95, said
+    broken = THE_SUITE.replace("memory=self.memory", "")
+    (empty / "test_ram.py").write_text(broken)
+    said = python(f"{inside}, '-k', 'test_a_committed_step_is_whole']) != 1)")
+    assert "AssertionError: another replica sees another row" in said
+    assert "Look at: whether commit writes row, triggers and history together" in said
+
+
+def test_virtual_time_comes_with_the_wheel(environment: Callable[..., Callable[[str], str]]) -> None:
+    """With [ram,testing] a day passes for a scheduler, without anything of ours beside it."""
+    python = environment("schedcore[ram,testing]")
+    said = python(
+        "from schedcore import Scheduler; from schedcore.testing import VirtualClock\n"
+        "scheduler = Scheduler('shop')\n"
+        "scheduler.add_job('report', '30 2 * * *', lambda: None, tz='Europe/Berlin')\n"
+        "with VirtualClock('2026-03-29T00:00+01:00') as clock:\n"
+        "    app = clock.start(scheduler)\n"
+        "    clock.advance(hours=24)\n"
+        "    print(*(run.started_at for run in app.history('report')))"
+    )
+    assert said.strip() == "2026-03-29 01:00:00+00:00"
 
 
 def test_the_command_line_comes_with_its_extra(environment: Callable[..., Callable[[str], str]]) -> None:

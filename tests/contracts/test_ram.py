@@ -1,76 +1,12 @@
 """sched_ram keeps the contracts; its clock is the test's, so that no lease is waited for."""
 
-from collections.abc import Sequence
-
 import pytest
-from tests.contracts.contract import (
-    BusContract,
-    ExecutorContract,
-    GrantingLockerContract,
-    LockerContract,
-    StoreContract,
-    World,
-)
-from tests.contracts.world import one, row_of, scenario, send, step, take, trigger
+from tests.contracts.ram import OneLocker, RamWorld
 
-from sched_ram import Memory, RamBackend
-from schedcore.protocols import Backend, Locker, Micros, Row
-
-START: Micros = 1_767_225_600_000_000
-
-
-class RamWorld(World):
-    """Replicas over one memory, whose clock goes on when told, and by a microsecond with each look."""
-
-    def __init__(self) -> None:
-        self.now = START
-        self.memory = Memory(self.clock)
-
-    def clock(self) -> Micros:
-        """Tell the time."""
-        self.now += 1
-        return self.now
-
-    async def make_backends(self, count: int) -> Sequence[Backend]:
-        """Make them."""
-        backends = [RamBackend("app", memory=self.memory) for _ in range(count)]
-        for number, backend in enumerate(backends):
-            await backend.open(f"r{number}")
-        return backends
-
-    async def advance(self, by: Micros) -> None:
-        """Jump."""
-        self.now += by
-
-    async def flush(self) -> None:
-        """Lose everything."""
-        self.memory.clear()
-
-
-class OneLocker:
-    """A locker that grants a name to one owner at a time; foreign to the RAM backend."""
-
-    def __init__(self, world: RamWorld) -> None:
-        self._world = world
-        self._names: dict[str, tuple[str, Micros]] = {}
-        self.log: list[str] = []
-
-    async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
-        """Grant a free name."""
-        self.log.append(f"acquire {name} {owner}")
-        other, until = self._names.get(name, (owner, 0))
-        if other != owner and until > self._world.now:
-            return False
-        self._names[name] = owner, self._world.now + ttl
-        return True
-
-    async def release(self, name: str, owner: str) -> bool:
-        """Free it for its owner."""
-        self.log.append(f"release {name} {owner}")
-        if self._names.get(name, ("", 0))[0] != owner:
-            return False
-        del self._names[name]
-        return True
+from sched_ram import RamBackend
+from schedcore.protocols import Locker, Row
+from schedcore.testing import BackendContract, LockerContract, World
+from schedcore.testing.world import one, row_of, scenario, send, step, take, trigger
 
 
 @pytest.fixture
@@ -78,32 +14,28 @@ def world() -> RamWorld:
     return RamWorld()
 
 
-class TestBus(BusContract):
-    """The direct hand-over."""
+class TestRam(BackendContract):
+    """The direct hand-over, the bounded store, `DirectExecutor` and `NoLocker`."""
 
 
-class TestStore(StoreContract):
-    """The bounded store."""
+class ForeignWorld(RamWorld):
+    """The locker that the tests below give to the RAM bus, which is one object for both replicas."""
 
+    refuses = True
 
-class TestExecutor(ExecutorContract):
-    """`DirectExecutor`."""
-
-
-class TestNoLocker(GrantingLockerContract):
-    """`NoLocker`."""
+    async def lockers(self) -> tuple[Locker, Locker]:
+        locker = OneLocker(self)
+        return locker, locker
 
 
 class TestForeignLocker(LockerContract):
-    """The locker that the tests below give to the RAM bus is one."""
+    """Is a locker, of which the bus makes use."""
 
-    async def lockers(self, world: World) -> tuple[Locker, Locker]:
-        """One object for both replicas."""
-        assert isinstance(world, RamWorld)
-        locker = OneLocker(world)
-        return locker, locker
+    @pytest.fixture
+    def world(self) -> RamWorld:
+        return ForeignWorld()
 
-    @scenario
+    @scenario("`OneLocker`")
     async def test_the_bus_acquires_before_it_sends_and_releases_after(self, world: RamWorld) -> None:
         """A foreign locker is asked for steps that send, one name per scheduled time, and always released."""
         backend, locker = await one(world), OneLocker(world)
@@ -111,7 +43,7 @@ class TestForeignLocker(LockerContract):
         await backend.bus.commit([first, step(Row("b"))], locker)
         assert locker.log == ["acquire a/60000000 r0", "release a/60000000 r0"]
 
-    @scenario
+    @scenario("`OneLocker`")
     async def test_the_lock_is_released_when_the_step_is_refused(self, world: RamWorld) -> None:
         """A step that is CHANGED under the lock leaves no lock behind."""
         backend, locker = await one(world), OneLocker(world)
@@ -119,7 +51,7 @@ class TestForeignLocker(LockerContract):
         assert await locker.acquire("a/60000000", "r1", 1)
         assert len(await take(backend)) == 0
 
-    @scenario
+    @scenario("`OneLocker`")
     async def test_one_of_two_under_one_lock_sends(self, world: RamWorld) -> None:
         """While another replica has the name the step is HELD; afterwards its row has changed."""
         first, second = await world.make_backends(2)
@@ -131,7 +63,7 @@ class TestForeignLocker(LockerContract):
         assert len(await take(first)) == 1
 
 
-@scenario
+@scenario("`Memory`")
 async def _two_apps(_: object, world: World) -> None:
     await send(await one(world))
     other = RamBackend("other")
@@ -144,7 +76,7 @@ def test_each_backend_has_a_memory_of_its_own_unless_one_is_given(world: RamWorl
     _two_apps(None, world=world)
 
 
-@scenario
+@scenario("`Memory`")
 async def _bounded(_: object, world: World) -> None:
     assert isinstance(world, RamWorld)
     backend = await one(world)

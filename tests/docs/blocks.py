@@ -1,7 +1,9 @@
 """The documents, and what running one of their code blocks means.
 
 `python` blocks run one after the other in the document's own namespace. One whose first line is a comment
-such as `# app.py` is also saved under that name; so is a `crontab` block. A `text` block is what the python
+such as `# app.py` is also saved under that name; so is a `crontab` block. One whose first line names a file
+in a folder is a file of a project: it is saved without that line, and not run; `(continued)` there says that
+it goes on where the block before it ended. So are `toml` and `sql` blocks. A `text` block is what the python
 block before it printed. In a `console` block the commands of ours are run, and what follows each is what it
 says; a line `^C` there is a press of Ctrl-C once all above it has appeared.
 """
@@ -29,6 +31,7 @@ DOCUMENTS = sorted(
     [
         *ROOT.glob("*.md"),
         *ROOT.glob("src/*/README.md"),
+        *ROOT.glob("examples/*/README.md"),
         *ROOT.glob("docs/**/*.md"),
     ]
 )
@@ -46,6 +49,8 @@ class RunPython(PythonEvaluator):
     """Run a block, and keep what it printed."""
 
     def __call__(self, example: Example) -> None:
+        if save_for_project(example):
+            return
         save(example)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
@@ -60,6 +65,24 @@ def save(example: Example) -> None:
         Path(name[1]).write_text(example.parsed)
 
 
+def save_for_project(example: Example) -> bool:
+    """Save a block as a file of a project, or as more of it; tell whether it is one."""
+    first, _, rest = example.parsed.partition("\n")
+    name = re.fullmatch(r"(?:#|--) ((?:\w+/)*[\w.]+)( \(continued\))?", first)
+    if name is None or ("/" not in name[1] and name[1] != "pyproject.toml"):
+        return False
+    file = Path(name[1])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a" if name[2] else "w") as stream:
+        stream.write(f"\n{rest}" if name[2] else rest)
+    return True
+
+
+def save_quietly(example: Example) -> None:
+    """Save a block that is in no language of ours."""
+    save_for_project(example)
+
+
 def compare(example: Example) -> str | None:
     """Compare a block with what was printed last."""
     got = getattr(example.document, "printed", "")
@@ -72,7 +95,7 @@ def run_console(example: Example) -> str | None:
         words = shlex.split(command, comments=True)
         settings = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
         words = words[len(settings) :]
-        if words[0] not in OURS or words[1:3] == ["-m", "pip"]:
+        if words[0] not in OURS or (words[1:3] == ["-m", "pip"] and "--target" not in words):
             continue
         got, code = run(words, settings, want)
         if not says(want.replace("^C\n", ""), got) if want else code:
@@ -98,6 +121,8 @@ def run(words: list[str], settings: dict[str, str], want: str) -> tuple[str, int
         "COLUMNS": "120",
         **settings,
     }
+    if "PYTHONPATH" in settings and "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] += os.pathsep + os.environ["PYTHONPATH"]
     process = subprocess.Popen(
         [f"{directory}/{words[0]}", *words[1:]],
         env=environment,
@@ -145,6 +170,8 @@ PARSERS = [
     CodeBlockParser(language="python", evaluator=RunPython()),
     CodeBlockParser(language="text", evaluator=compare),
     CodeBlockParser(language="crontab", evaluator=save),
+    CodeBlockParser(language="toml", evaluator=save_quietly),
+    CodeBlockParser(language="sql", evaluator=save_quietly),
     CodeBlockParser(language="console", evaluator=run_console),
     SkipParser(),
 ]

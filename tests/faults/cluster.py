@@ -157,7 +157,7 @@ class Cluster:
             configuration = {
                 "app": self.app,
                 "backend": self._backend,
-                "options": {"url": self.urls.get(slot, self.url)} if self._backend == "redis" else {},
+                "options": self._options(self.urls.get(slot, self.url)),
                 "jobs": [job.as_json() for job in (self.jobs if jobs is None else jobs)],
                 "records": str(self.directory / f"{name}.records"),
                 "log": str(self.directory / f"{name}.log"),
@@ -181,6 +181,11 @@ class Cluster:
             self.all.append(replica)
             self.current[slot] = replica
             return replica
+
+    def _options(self, where: str) -> dict[str, Any]:
+        """Say where the store is, as the backend calls it."""
+        name = {"redis": "url", "sqlite": "path"}.get(self._backend)
+        return {name: where} if name else {}
 
     def _reap_for_ever(self) -> None:
         while not self._closing.wait(0.02):
@@ -308,7 +313,7 @@ class Cluster:
 
     def ask(self, question: Callable[[Scheduler], T], limit: float = 20) -> T:
         """Ask the app something, from this process, once more while the store does not answer."""
-        options = {"url": self.url} if self._backend == "redis" else {}
+        options = self._options(self.url)
         end = time.monotonic() + limit
         while True:
             scheduler = Scheduler(self.app, backend=self._backend, **options)

@@ -11,7 +11,7 @@ from tests.faults.test_store import streams
 from tests.redis.servers import RedisServer
 
 
-@pytest.mark.faults_quick
+@pytest.mark.faults_ci
 @pytest.mark.timeout(60)
 def test_unknown_jobs_and_garbage(cluster: Cluster, server: RedisServer, random: Random) -> None:
     """A replica leaves alone what it does not know; garbage in the stream ends nobody, and does not stay."""

@@ -93,7 +93,7 @@ def test_redis_restarts_again_and_again(cluster: Cluster, server: RedisServer, r
     cluster.finish().assert_good()
 
 
-@pytest.mark.faults_quick
+@pytest.mark.faults_ci
 @pytest.mark.timeout(60)
 def test_scripts_are_flushed_and_clients_killed(
     cluster: Cluster, server: RedisServer, random: Random

@@ -4,7 +4,12 @@ import asyncio
 import re
 from pathlib import Path
 
-from tests.contracts.world import (
+from tests.redis.servers import RedisServer
+from tests.redis.world import RedisWorld
+
+from sched_redis import RedisBackend
+from schedcore.protocols import Keep
+from schedcore.testing.world import (
     SECOND,
     beat,
     commit,
@@ -18,11 +23,6 @@ from tests.contracts.world import (
     take,
     trigger,
 )
-from tests.redis.servers import RedisServer
-from tests.redis.world import RedisWorld
-
-from sched_redis import RedisBackend
-from schedcore.protocols import Keep
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "redis.md"
 NOBODYS: frozenset[str] = frozenset()

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from tests.contracts.world import done, state, step
 from tests.redis.world import RedisWorld
 
 from sched_redis._bus import BURST, RedisBus
 from schedcore.protocols import Row, Step, Verdict
+from schedcore.testing.world import done, state, step
 
 JOBS = [f"job-{number}" for number in range(BURST + 50)]
 

@@ -6,10 +6,10 @@ the entries here are aged instead, and seen to begin anew.
 
 import asyncio
 
-from tests.contracts.world import LEASE, SECOND, TTL, beat, delivered, lapse
 from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend
+from schedcore.testing.world import LEASE, SECOND, TTL, beat, delivered, lapse
 
 HOUR = 3600 * SECOND
 JOBS = frozenset("a")

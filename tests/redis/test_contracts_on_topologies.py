@@ -4,17 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.contracts.contract import (
-    BusContract,
-    ExecutorContract,
-    LockerContract,
-    StoreContract,
-    World,
-)
 from tests.redis.rights import add_user, documented_rights
 from tests.redis.world import RedisWorld
 
-from schedcore.protocols import Locker
+from schedcore.testing import BackendContract
 
 if TYPE_CHECKING:
     from tests.redis.topologies import SentinelSet
@@ -40,28 +33,12 @@ def world(request: pytest.FixtureRequest) -> RedisWorld:
         return RedisWorld(request.getfixturevalue("redis_cluster").url.replace("redis:", "redis+cluster:"))
     server = request.getfixturevalue("redis_server")
     world = RedisWorld("", server.url)
+    world.neighbours = False  # the rights are to one app's keys
     # The lock by itself is for other buses: the scheduler needs no right to it.
-    more = ["+del"] if request.cls is TestLocker else []
+    more = ["+del"] if request.function.__module__.endswith("_locker") else []
     world.url = add_user(server, world.app, documented_rights() + more)
     return world
 
 
-class TestBus(BusContract):
-    """The stream."""
-
-
-class TestStore(StoreContract):
-    """Hashes, lists and sorted sets."""
-
-
-class TestExecutor(ExecutorContract):
-    """`GroupExecutor`."""
-
-
-class TestLocker(LockerContract):
-    """`SET NX PX`."""
-
-    async def lockers(self, world: World) -> tuple[Locker, Locker]:
-        """One for each of two replicas."""
-        first, second = await world.make_backends(2)
-        return first.locker, second.locker
+class TestRedis(BackendContract):
+    """The stream; hashes, lists and sorted sets; `GroupExecutor`; `SET NX PX`."""

@@ -22,8 +22,7 @@ import redis.asyncio as redis
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from tests.contracts.test_ram import RamWorld
-from tests.contracts.world import BEAT, SECOND, TTL, line, state, trigger
+from tests.contracts.ram import RamWorld
 from tests.redis.world import RedisWorld, _aged
 
 from sched_redis._bus import BURST
@@ -41,6 +40,7 @@ from schedcore.protocols import (
     Step,
     Verdict,
 )
+from schedcore.testing.world import BEAT, SECOND, TTL, line, state, trigger
 
 EXAMPLES, STEPS = map(int, os.environ.get("SCHEDCORE_DIFFERENTIAL", "40 40").split())
 REPLICAS = 3

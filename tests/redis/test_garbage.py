@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import redis.asyncio as redis
-from tests.contracts.world import done, lapse, row_of, send, step, take, trigger
 from tests.redis.world import RedisWorld
 
 from schedcore import Scheduler
 from schedcore.codec import Unknown
 from schedcore.protocols import Row
+from schedcore.testing.world import done, lapse, row_of, send, step, take, trigger
 
 
 def play(url: str, story: Callable[[RedisWorld, Any], Awaitable[None]]) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from tests.contracts.world import beat, done, row_of, send, step, trigger
 from tests.redis.world import RedisWorld
 
 from schedcore.protocols import Row
+from schedcore.testing.world import beat, done, row_of, send, step, trigger
 
 WAIT = 2_000_000
 

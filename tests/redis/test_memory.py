@@ -6,12 +6,12 @@ from typing import Any
 
 import attrs
 import redis.asyncio as redis
-from tests.contracts.world import BEAT, SECOND, TTL, done, line, row_of, send, state, step, trigger
 from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend
 from sched_redis._keys import GROUP
 from schedcore.protocols import Backend, Delivery, Keep, Micros, Row, Status
+from schedcore.testing.world import BEAT, SECOND, TTL, done, line, row_of, send, state, step, trigger
 
 START: Micros = 1_767_225_600_000_000
 JOBS = [f"job-{number}" for number in range(5)]

@@ -6,11 +6,11 @@ from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import RedisError
-from tests.contracts.world import TTL, commit, done, row_of, step, trigger
 from tests.redis.servers import RedisServer
 
 from sched_redis import RedisBackend
 from schedcore.protocols import Row, Verdict
+from schedcore.testing.world import TTL, commit, done, row_of, step, trigger
 
 
 async def _open(server: RedisServer) -> RedisBackend:

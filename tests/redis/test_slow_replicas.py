@@ -2,7 +2,6 @@
 
 import asyncio
 
-from tests.contracts.world import done, row_of, state, step
 from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend
@@ -10,6 +9,7 @@ from schedcore._commit import Committer
 from schedcore._control import OneTry
 from schedcore._draft import Draft
 from schedcore.protocols import ROW, Row, Verdict
+from schedcore.testing.world import done, row_of, state, step
 
 
 class SlowLink(OneTry):

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 import redis.asyncio as redis
-from tests.contracts.world import LEASE, lapse, send, take, trigger
 from tests.redis.world import RedisWorld
 
 from sched_redis._keys import GROUP
 from schedcore.protocols import Delivery
+from schedcore.testing.world import LEASE, lapse, send, take, trigger
 
 JOBS = frozenset("a")
 HARM = ["XDEL", "XTRIM", "SETID $"]

@@ -37,7 +37,13 @@ from typing import Any
 import attrs
 import pytest
 import redis.asyncio as redis
-from tests.contracts.world import (
+from tests.redis.world import RedisWorld
+
+from sched_redis import RedisBackend, RedisBus, _bus, _client
+from sched_redis._client import Client
+from sched_redis._keys import GROUP, Keys
+from schedcore.protocols import Answer, Backend, Row, Step, Verdict
+from schedcore.testing.world import (
     BEAT,
     GAP,
     SECOND,
@@ -54,12 +60,6 @@ from tests.contracts.world import (
     take,
     trigger,
 )
-from tests.redis.world import RedisWorld
-
-from sched_redis import RedisBackend, RedisBus, _bus, _client
-from sched_redis._client import Client
-from sched_redis._keys import GROUP, Keys
-from schedcore.protocols import Answer, Backend, Row, Step, Verdict
 
 ROOT = Path(__file__).parents[2]
 A, B = frozenset("a"), frozenset("b")

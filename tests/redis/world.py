@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.contracts.world import World
-
 from sched_redis import RedisBackend, _connect
 from sched_redis._keys import GROUP, Keys
 from schedcore.protocols import Backend, Micros
+from schedcore.testing.world import World
 
 PATIENCE: Micros = 1_000_000
 """What is shorter than this is slept."""
@@ -26,6 +25,10 @@ def new_app() -> str:
 
 class RedisWorld(World):
     """One app on a server of any kind; `advance` makes all that the app has noted there older."""
+
+    flushes = True
+    reserves = True
+    neighbours = True
 
     def __init__(self, url: str, admin_url: str = "") -> None:
         """Go to `url`; with `admin_url`, what the test itself does there goes by that."""
@@ -50,6 +53,13 @@ class RedisWorld(World):
         for number, backend in enumerate(self.backends):
             await backend.open(f"r{number}")
         return self.backends
+
+    async def make_neighbour(self) -> Backend:
+        """Make one whose name begins as the app's does."""
+        other = RedisBackend(f"{self.app}-2", url=self.url)
+        self.backends.append(other)
+        await other.open("r0")
+        return other
 
     async def advance(self, by: Micros) -> None:
         """Shift every instant and every idle time into the past."""
@@ -90,9 +100,10 @@ class RedisWorld(World):
             await self._remove(client)
 
     async def _remove(self, client: Any) -> None:
-        keys = [key async for key in client.scan_iter(match=f"*{{{self.app}}}:*", count=1000)]
-        if keys:
-            await client.delete(*keys)
+        for app in (self.app, f"{self.app}-2"):
+            keys = [key async for key in client.scan_iter(match=f"*{{{app}}}:*", count=1000)]
+            if keys:
+                await client.delete(*keys)
 
     async def close(self) -> None:
         """Leave nothing."""

@@ -1,13 +1,15 @@
 """The conditions of `schedcore.protocols.Executor`."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytest
-from tests.contracts.world import World, done, lapse, one, row_of, scenario, send, step, take, trigger
 
 from schedcore.protocols import Backend, Delivery
+from schedcore.testing.world import World, done, lapse, one, row_of, scenario, send, soon, step, take, trigger
 
 PATIENCE = 5
 
@@ -41,10 +43,14 @@ class Room:
 
     async def until(self, number: int) -> list[str]:
         """Wait until so many have been started; their keys."""
-        async with asyncio.timeout(PATIENCE):
-            while len(self.started) < number:
-                self.came.clear()
-                await self.came.wait()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while len(self.started) < number:
+                    self.came.clear()
+                    await self.came.wait()
+        except TimeoutError:
+            keys = [delivery.trigger.key for delivery in self.started]
+            raise AssertionError(f"within {PATIENCE} s only {keys} were started, not {number}") from None
         return [delivery.trigger.key for delivery in self.started]
 
 
@@ -84,7 +90,7 @@ async def stop(task: asyncio.Task[None]) -> None:
 class ExecutorContract:
     """Takes deliveries and has them run, no more than there are places for."""
 
-    @scenario
+    @scenario("the loop of serve: free, receive, start")
     async def test_it_starts_what_waits_and_what_comes(self, world: World) -> None:
         """Triggers sent before and after it began to serve are started, in order."""
         backend = await one(world)
@@ -96,7 +102,7 @@ class ExecutorContract:
         assert await room.until(3) == ["1", "2", "3"], "not everything that was sent was started"
         await stop(task)
 
-    @scenario
+    @scenario("the limit that serve gives to receive: what `free` has just answered")
     async def test_it_takes_no_more_than_there_are_places_for(self, world: World) -> None:
         """The rest stays on the bus for other replicas, until a place is free."""
         first, second = await world.make_backends(2)
@@ -115,7 +121,7 @@ class ExecutorContract:
         assert len(room.started) == 3, "one place became free, and more than one was started"
         await stop(task)
 
-    @scenario
+    @scenario("what serve leaves running when it is cancelled")
     async def test_cancelling_serve_stops_taking(self, world: World) -> None:
         """What comes later waits for others."""
         backend = await one(world)
@@ -128,7 +134,7 @@ class ExecutorContract:
         assert room.started == [], "something was started after serve was cancelled"
         assert len(await take(backend)) == 1, "what came after serve was cancelled is not available"
 
-    @scenario
+    @scenario("what lies between receive and start in serve: no await may")
     async def test_nothing_that_was_taken_is_lost_by_cancelling(self, world: World) -> None:
         """Cancelled at any moment: each trigger was started, or is still to be had, and none of it twice."""
         first, second = await world.make_backends(2)
@@ -149,7 +155,7 @@ class ExecutorContract:
         keys = sorted(int(delivery.trigger.key) for delivery in [*room.started, *rest])
         assert keys == list(range(1, 21)), f"of triggers 1 to 20 there are {keys}"
 
-    @scenario
+    @scenario("how long serve waits in one receive, and whether it calls `jobs` before each")
     async def test_jobs_are_asked_anew_for_each_receive(self, world: World) -> None:
         """A job that was added while it serves is served with the next receive."""
         backend = await one(world)
@@ -170,19 +176,19 @@ class ExecutorContract:
         assert len(room.started) == 3, "a job that was removed is still served"
         await stop(task)
 
-    @scenario
+    @scenario("whether serve swallows what the bus raises")
     async def test_what_the_bus_raises_ends_serve_and_it_can_be_called_again(self, world: World) -> None:
         """The core calls it anew once the store is back; nothing is lost in between."""
         backend = await one(world)
         room, bus = Room(10), Broken(backend.bus)
         await send(backend)
         with pytest.raises(ConnectionError):
-            await asyncio.wait_for(serving(backend, room, bus=bus), PATIENCE)
+            await soon(serving(backend, room, bus=bus))
         task = serving(backend, room, bus=bus)
         assert await room.until(1) == ["60000000"], "after an outage the trigger was not started"
         await stop(task)
 
-    @scenario
+    @scenario("whether serve or receive acknowledges: only a committed step does")
     async def test_what_was_started_is_this_replicas_until_it_is_finished(self, world: World) -> None:
         """Serving acknowledges nothing by itself: the core finishes each delivery with a step."""
         backend = await one(world)

@@ -1,7 +1,12 @@
 """The conditions of `schedcore.protocols.TriggerBus` that concern steps."""
 
+from __future__ import annotations
+
 import attrs
-from tests.contracts.world import (
+
+from schedcore._state import AppState, Pause
+from schedcore.protocols import APP_ROW, Row, Verdict
+from schedcore.testing.world import (
     SECOND,
     World,
     commit,
@@ -9,6 +14,7 @@ from tests.contracts.world import (
     done,
     line,
     one,
+    only,
     row_of,
     scenario,
     send,
@@ -19,30 +25,11 @@ from tests.contracts.world import (
     trigger,
 )
 
-from schedcore._state import AppState, Pause
-from schedcore.protocols import APP_ROW, Backend, Locker, Micros, Row, Verdict
-
-
-class Refusing:
-    """A locker whose names somebody else has."""
-
-    async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
-        """Refuse."""
-        return False
-
-    async def release(self, name: str, owner: str) -> bool:
-        """Refuse."""
-        return False
-
 
 class StepContract:
     """A step is committed whole or not at all, and only on the rows that its rule saw."""
 
-    def refusing(self, backend: Backend) -> Locker:
-        """Give a locker that refuses everything; a bus that takes its own lock only may override it."""
-        return Refusing()
-
-    @scenario
+    @scenario("whether commit writes row, triggers and history together, where every replica reads them")
     async def test_a_committed_step_is_whole(self, world: World) -> None:
         """Row, triggers and history are all there, the same for every replica."""
         first, second = await world.make_backends(2)
@@ -52,10 +39,12 @@ class StepContract:
         )
         seen = await row_of(second)
         assert (seen.version, seen.data) == (row.version, state(7)), "another replica sees another row"
-        assert seen.held == {"60000000", "120000000"}, f"the bus holds {seen.held}, not what was sent"
+        assert seen.held == frozenset({"60000000", "120000000"}), (
+            f"the bus holds {seen.held}, not what was sent"
+        )
         assert list((await second.store.runs("a"))[0]) == [line()], "the step's lines are not in the history"
 
-    @scenario
+    @scenario("what commit does with `step.done`: it removes the trigger, its delivery and its lease")
     async def test_done_acknowledges_its_deliveries(self, world: World) -> None:
         """What a step has in `done` leaves the bus; nobody holds or receives it any more."""
         backend = await one(world)
@@ -64,9 +53,11 @@ class StepContract:
         assert (await row_of(backend)).held == frozenset(), "a finished trigger is still in the bus"
         assert list(await backend.store.held()) == [], "a finished delivery is still held"
         assert list(await take(backend)) == [], "a finished trigger was handed out"
+        assert (await backend.bus.renew([delivery], {})).mine == frozenset(), "what is finished was renewed"
+        assert not await backend.bus.cancel("a", delivery.trigger.key), "what is finished is held by somebody"
         assert row.version > 0
 
-    @scenario
+    @scenario("what is left of a finished trigger: nothing that a new one of its key could meet")
     async def test_a_key_that_was_finished_may_be_sent_again(self, world: World) -> None:
         """A bus keeps no memory of finished keys: which are sent is the row's business."""
         backend = await one(world)
@@ -76,7 +67,7 @@ class StepContract:
         assert again.number == 1, f"a new trigger is delivered as number {again.number}"
         assert again.token > delivery.token, "a token came back"
 
-    @scenario
+    @scenario("where committed ids are kept: they are looked up before anything else is checked")
     async def test_the_id_of_a_committed_step_repeated_answers_done_and_changes_nothing(
         self, world: World
     ) -> None:
@@ -89,9 +80,10 @@ class StepContract:
         answer = await commit(backend, sent)
         assert answer.verdict is Verdict.DONE, f"a repeated step was {answer.verdict}"
         assert await snapshot(backend) == before, "repeating a committed step changed something"
+        assert len(await take(backend)) == 1, "repeating a committed step sent its triggers again"
         assert answer.rows[0].data == state(2), "a repeated step did not answer with the row as it is now"
 
-    @scenario
+    @scenario("the order of checks in commit: the step's id comes before owners and versions")
     async def test_repeating_a_step_that_finished_a_delivery_answers_done(self, world: World) -> None:
         """The deliveries of a committed step are no longer its replica's, which is no reason to refuse."""
         backend = await one(world)
@@ -101,18 +93,18 @@ class StepContract:
         answer = await commit(backend, finish)
         assert answer.verdict is Verdict.DONE, f"a repeated finish was {answer.verdict}"
 
-    @scenario
+    @scenario("the order of checks in commit: the step's id comes before the lock")
     async def test_repeating_a_committed_step_answers_done_whoever_has_the_lock(self, world: World) -> None:
         """Whether a step was committed does not depend on who holds the name by now."""
         backend = await one(world)
         sent = step(Row("a"), send=(trigger(),))
         await done(backend, sent)
-        (answer,) = await backend.bus.commit([sent], self.refusing(backend))
+        answer = only(await backend.bus.commit([sent], world.refusing(backend)), "answer")
         assert answer.verdict is Verdict.DONE, (
             f"a committed step, repeated under a foreign lock, was {answer.verdict}"
         )
 
-    @scenario
+    @scenario("how commit compares `expects`: a missing row has version 0, and every pair counts")
     async def test_changed_if_a_version_differs(self, world: World) -> None:
         """Too old a version, one where there is no row, and none where there is one."""
         first, second = await world.make_backends(2)
@@ -128,7 +120,7 @@ class StepContract:
             )
         assert await snapshot(first) == before, "a step that was CHANGED changed something"
 
-    @scenario
+    @scenario("what a CHANGED answer is made of: one row per pair of `expects`, read with the comparison")
     async def test_changed_carries_the_rows_as_they_are(self, world: World) -> None:
         """The rule can run again at once: every expected row comes with the answer, the step's own first."""
         backend = await one(world)
@@ -141,7 +133,7 @@ class StepContract:
         assert [r.version for r in answer.rows] == [row.version, app.version], "the rows are not as they are"
         assert [r.data for r in answer.rows] == [state(1), AppState((Pause(1, None, "n"),))]
 
-    @scenario
+    @scenario("whether commit compares all pairs of `expects`, or only the step's own")
     async def test_a_step_depends_on_every_row_that_it_expects(self, world: World) -> None:
         """A change of the app's row between rule and commit refuses a step that saw it."""
         backend = await one(world)
@@ -161,7 +153,7 @@ class StepContract:
             "a row merely expected was changed"
         )
 
-    @scenario
+    @scenario("whether commit takes a new version with every step, and compares it")
     async def test_two_replicas_that_saw_one_row_do_not_both_commit(self, world: World) -> None:
         """Of two steps that expect the same version one is DONE, the other CHANGED."""
         first, second = await world.make_backends(2)
@@ -170,7 +162,7 @@ class StepContract:
         assert verdicts == [Verdict.DONE, Verdict.CHANGED], f"one row, two steps: {verdicts}"
         assert len(await take(first)) == 1, "a scheduled time was sent twice"
 
-    @scenario
+    @scenario("whether commit compares `not_before` with the store's clock, not the replica's")
     async def test_early_if_the_stores_now_is_before_not_before(self, world: World) -> None:
         """Too soon by the store's clock is EARLY and changes nothing; in time the same step is DONE."""
         backend = await one(world)
@@ -185,14 +177,14 @@ class StepContract:
         await world.advance(SECOND)
         await done(backend, early)
 
-    @scenario
+    @scenario("whether commit asks the locker that it is given before a step that sends, and heeds it")
     async def test_held_if_the_locker_refuses(self, world: World) -> None:
         """A step that sends needs the lock; refused, it changes nothing and tells the rows."""
         backend = await one(world)
         row = await done(backend, step(Row("a"), data=state(1)))
         before = await snapshot(backend)
         sending = step(row, data=state(2), send=(trigger(),))
-        (answer,) = await backend.bus.commit([sending], self.refusing(backend))
+        answer = only(await backend.bus.commit([sending], world.refusing(backend)), "answer")
         assert answer.verdict is Verdict.HELD, (
             f"with its name held by somebody else a step was {answer.verdict}"
         )
@@ -200,13 +192,13 @@ class StepContract:
         assert await snapshot(backend) == before, "a step that was HELD changed something"
         await done(backend, sending)
 
-    @scenario
+    @scenario("whether commit checks the owner of each delivery in `done` before it writes anything")
     async def test_not_ours_names_the_deliveries_that_are_not_this_replicas(self, world: World) -> None:
         """One foreign delivery refuses the whole step, and is named; the others stay as they are."""
         first, second = await world.make_backends(2)
         await send(first, trigger(), trigger(at=2 * 60 * SECOND))
-        (mine,) = await take(first, limit=1)
-        (theirs,) = await take(second, limit=1)
+        mine = only(await take(first, limit=1))
+        theirs = only(await take(second, limit=1))
         before = await snapshot(first)
         answer = await commit(
             first, step(await row_of(first), done=(mine, theirs), runs=(line(),), data=state(9))
@@ -219,7 +211,7 @@ class StepContract:
         await done(first, step(await row_of(first), done=(mine,)))
         await done(second, step(await row_of(second), done=(theirs,)))
 
-    @scenario
+    @scenario("whether commit compares the token of each delivery in `done`")
     async def test_not_ours_if_the_token_is_not_the_deliverys(self, world: World) -> None:
         """A delivery is known by its token: an old one, and one already finished, are refused."""
         backend = await one(world)
@@ -233,7 +225,7 @@ class StepContract:
         answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
         assert answer.verdict is Verdict.NOT_OURS, f"finishing twice was {answer.verdict}"
 
-    @scenario
+    @scenario("whether a refused step rolls back its neighbours: each is a transaction of its own")
     async def test_each_step_is_committed_by_itself_in_order_with_one_answer_each(self, world: World) -> None:
         """A refused step hinders neither the one before it nor the one after."""
         backend = await one(world)
@@ -244,7 +236,7 @@ class StepContract:
         versions = [answers[0].rows[0].version, answers[2].rows[0].version]
         assert versions[0] < versions[1], "steps of one call were not committed in order"
 
-    @scenario
+    @scenario("limits of your store on the size of one call: cut the steps into chunks")
     async def test_many_steps_travel_in_one_call(self, world: World) -> None:
         """A thousand steps of a thousand jobs are committed, none forgotten."""
         backend = await one(world)

@@ -1,8 +1,12 @@
 """The conditions of `schedcore.protocols.TriggerBus` that concern versions, contents and what stays."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
-from tests.contracts.world import (
+from schedcore._state import Pause
+from schedcore.protocols import Kind, Row, Status, Verdict
+from schedcore.testing.world import (
     SECOND,
     World,
     commit,
@@ -10,7 +14,9 @@ from tests.contracts.world import (
     done,
     line,
     live,
+    needs,
     one,
+    only,
     row_of,
     scenario,
     send,
@@ -20,14 +26,11 @@ from tests.contracts.world import (
     trigger,
 )
 
-from schedcore._state import Pause
-from schedcore.protocols import Kind, Row, Status, Verdict
-
 
 class VersionContract:
     """What a bus gives out never comes back; what it was given comes back as it was."""
 
-    @scenario
+    @scenario("how a version is made: max(newest + 1, the store's now in microseconds)")
     async def test_a_new_version_is_above_all_others_and_not_below_the_stores_now(self, world: World) -> None:
         """Versions and tokens come from one rising sequence, never behind the clock."""
         backend = await one(world)
@@ -41,7 +44,7 @@ class VersionContract:
         assert numbers == sorted(set(numbers)), f"versions and tokens do not rise: {numbers}"
         assert numbers[0] >= before, "a version is below the store's now"
 
-    @scenario
+    @scenario("what deleting does: it takes a version too, and the newest one is kept apart from the rows")
     async def test_a_deleted_row_is_gone_and_its_versions_never_come_back(self, world: World) -> None:
         """Deleting takes a version too, so that a step which saw the row before can never match it again."""
         backend = await one(world)
@@ -57,9 +60,10 @@ class VersionContract:
             "a frozen replica's step was let in"
         )
 
-    @scenario
+    @scenario("how a version is made: max(newest + 1, the store's now), so that an empty store starts above")
     async def test_versions_and_tokens_never_come_back_after_a_flush(self, world: World) -> None:
         """Although the store knows nothing any more, what it gives out is above all that it ever gave."""
+        needs(world, "flushes")
         backend = await one(world)
         delivery = await delivered(backend)
         row = await row_of(backend)
@@ -71,7 +75,9 @@ class VersionContract:
         answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
         assert answer.verdict is Verdict.NOT_OURS, f"a delivery from before the flush was {answer.verdict}"
 
-    @scenario
+    @scenario(
+        "how data, options and payloads are stored: the bytes of `schedcore.codec`, and integers of 64 bits"
+    )
     async def test_contents_are_opaque_and_kept(self, world: World) -> None:
         """Rows, options, payloads and details come back exactly as they went in."""
         first, second = await world.make_backends(2)
@@ -84,11 +90,23 @@ class VersionContract:
         )
         await done(first, step(Row("a"), data=held, send=(sent,), runs=(ended,)))
         assert (await row_of(second)).data == held, "a row's data was not kept as it is"
-        (delivery,) = await take(second)
+        delivery = only(await take(second))
         assert delivery.trigger == sent, f"sent {sent}, received {delivery.trigger}"
         assert list((await second.store.runs("a"))[0]) == [ended], "a line of history was not kept as it is"
 
-    @scenario
+    @scenario("limits of your columns, keys or messages: names have 200 characters, payloads 64 KB")
+    async def test_the_longest_name_and_the_largest_payload_are_kept(self, world: World) -> None:
+        """A name has any of its characters, and comes back in rows, deliveries and history."""
+        backend = await one(world)
+        job, payload = ("Aa0._-:/" * 25)[:200], '"' + "ü" * 32_767 + '"'
+        sent = trigger(job, key="k" * 200, payload=payload)
+        await done(backend, step(Row(job), data=state(1), send=(sent,), runs=(line(job, detail=payload),)))
+        assert [row.job for row in await backend.store.rows()] == [job], "a row has another name"
+        assert only(await take(backend, job)).trigger == sent, "the longest trigger was not kept as it is"
+        ((ended,), _) = await backend.store.runs(job)
+        assert (ended.job, ended.detail) == (job, payload), "the longest line was not kept as it is"
+
+    @scenario("where an answer's now comes from: the store's clock, read in the same transaction")
     async def test_an_answer_tells_the_stores_now(self, world: World) -> None:
         """Now is the store's, read with the step."""
         backend = await one(world)
@@ -96,7 +114,7 @@ class VersionContract:
         answer = await commit(backend, step(Row("a")))
         assert before <= answer.now <= await backend.store.now(), "an answer's now is not the store's"
 
-    @scenario
+    @scenario("limits on the length of what carries triggers, and expiry: there may be none")
     async def test_nothing_unfinished_is_ever_trimmed(self, world: World) -> None:
         """However many triggers lie there, and however long, each is handed out."""
         backend = await one(world)

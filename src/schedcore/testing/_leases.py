@@ -1,6 +1,8 @@
 """The conditions of `schedcore.protocols.TriggerBus` that concern leases and take-overs."""
 
-from tests.contracts.world import (
+from __future__ import annotations
+
+from schedcore.testing.world import (
     BEAT,
     GAP,
     LEASE,
@@ -10,6 +12,7 @@ from tests.contracts.world import (
     lapse,
     live,
     one,
+    only,
     scenario,
     send,
     take,
@@ -22,7 +25,7 @@ A = frozenset("a")
 class LeaseContract:
     """A lease is its owner's until it has run out, and somebody has taken the delivery over."""
 
-    @scenario
+    @scenario("whether renew moves the deadline to the store's now plus ten seconds")
     async def test_a_lease_is_kept_by_renewing_it(self, world: World) -> None:
         """Who renews with each beat keeps the delivery for as long as it takes."""
         first, second = await world.make_backends(2)
@@ -33,7 +36,7 @@ class LeaseContract:
             assert delivery in renewal.mine, "the owner's renewal was refused"
         assert list(await second.bus.lapsed(A, 10)) == [], "a renewed lease lapsed"
 
-    @scenario
+    @scenario("how lapsed compares: deadlines of ten seconds with the store's now")
     async def test_a_lease_that_is_not_renewed_lapses_and_not_before_its_time(self, world: World) -> None:
         """Two beats after the delivery it still holds; past ten seconds it may be taken over."""
         first, second = await world.make_backends(2)
@@ -43,7 +46,7 @@ class LeaseContract:
         await live(world, LEASE - 2 * BEAT + SECOND, first, second)
         assert list(await second.bus.lapsed(A, 10)) == [delivery], "a lease that nobody renewed did not lapse"
 
-    @scenario
+    @scenario("whether lapsed heeds `limit`")
     async def test_lapsed_lists_at_most_its_limit(self, world: World) -> None:
         """A sweep takes no more than there are places."""
         first, second = await world.make_backends(2)
@@ -52,7 +55,7 @@ class LeaseContract:
         await lapse(world, first, second)
         assert len(await second.bus.lapsed(A, 2)) == 2, "lapsed ignored its limit"
 
-    @scenario
+    @scenario("whether renew refuses by deadline (it must not), and take_over looks at the deadline again")
     async def test_a_lapsed_lease_may_be_renewed_until_somebody_has_taken_over(self, world: World) -> None:
         """An owner that was cut off, and comes back first, keeps its run."""
         first, second = await world.make_backends(2)
@@ -64,20 +67,20 @@ class LeaseContract:
         )
         assert list(await second.bus.take_over(seen)) == [], "what was renewed meanwhile was taken over"
 
-    @scenario
+    @scenario("what take_over writes: number + 1, a new token, the new owner and its deadline")
     async def test_take_over_gives_the_next_number_and_a_new_token(self, world: World) -> None:
         """Each take-over counts, and its token is above all before."""
         first, second = await world.make_backends(2)
         old = await delivered(first)
         await lapse(world, first, second)
-        (new,) = await second.bus.take_over(await second.bus.lapsed(A, 10))
+        new = only(await second.bus.take_over(await second.bus.lapsed(A, 10)))
         assert (new.trigger, new.number) == (old.trigger, 2), f"taken over, it came as {new}"
         assert new.token > old.token, "a take-over did not raise the token"
         await lapse(world, first, second)
-        (third,) = await first.bus.take_over(await first.bus.lapsed(A, 10))
+        third = only(await first.bus.take_over(await first.bus.lapsed(A, 10)))
         assert (third.number, third.token > new.token) == (3, True), f"taken over again, it came as {third}"
 
-    @scenario
+    @scenario("whether take_over compares the token seen with the delivery's")
     async def test_one_of_two_takes_over(self, world: World) -> None:
         """Of two replicas that saw the same lapse one gets it: the token seen is no longer its token."""
         first, second, third = await world.make_backends(3)
@@ -87,7 +90,7 @@ class LeaseContract:
         got = await second.bus.take_over(seen[0]), await third.bus.take_over(seen[1])
         assert [len(part) for part in got] == [1, 0], "two replicas took one delivery over"
 
-    @scenario
+    @scenario("whether take_over compares the token seen, not only the deadline")
     async def test_take_over_needs_the_token_that_was_seen(self, world: World) -> None:
         """Who looked before another's take-over takes nothing by it, even when that lease has lapsed too."""
         first, second, third = await world.make_backends(3)
@@ -98,7 +101,7 @@ class LeaseContract:
         await lapse(world, first, second, third)
         assert list(await third.bus.take_over(seen)) == [], "a delivery was taken over under an old token"
 
-    @scenario
+    @scenario("the deadline that take_over writes")
     async def test_a_delivery_that_was_taken_over_has_a_lease(self, world: World) -> None:
         """The new owner has its own ten seconds."""
         first, second = await world.make_backends(2)
@@ -108,17 +111,17 @@ class LeaseContract:
         await live(world, 2 * BEAT, first, second)
         assert list(await first.bus.lapsed(A, 10)) == [], "a take-over came without a lease"
 
-    @scenario
+    @scenario("whether each delivery has a deadline from the moment of receive, whoever its owner is")
     async def test_a_receive_whose_reply_was_lost_lapses(self, world: World) -> None:
         """Nobody renews it; it is handed out again, if need be to the same replica."""
         backend = await one(world)
         lost = await delivered(backend)
         await lapse(world, backend)
         assert list(await take(backend)) == [], "an unanswered delivery was handed out within its lease"
-        (again,) = await backend.bus.take_over(await backend.bus.lapsed(A, 10))
+        again = only(await backend.bus.take_over(await backend.bus.lapsed(A, 10)))
         assert again.token > lost.token, "a replica could not take over from itself"
 
-    @scenario
+    @scenario("whether lapsed and take_over ask how long ago the app's last beat was: 4.5 s at most")
     async def test_nothing_is_taken_over_while_the_app_has_no_beat(self, world: World) -> None:
         """After 4.5 s without any beat the owner may merely have been cut off, like everybody."""
         first, second = await world.make_backends(2)
@@ -128,7 +131,7 @@ class LeaseContract:
         assert list(await second.bus.lapsed(A, 10)) == [], "in an outage a lease was listed as lapsed"
         assert list(await second.bus.take_over([delivery])) == [], "in an outage a run was taken over"
 
-    @scenario
+    @scenario("what a beat notes after a gap above 4.5 s: until when nothing may be taken over")
     async def test_nothing_is_taken_over_for_a_lease_after_a_gap(self, world: World) -> None:
         """An outage steals nothing: owners have a lease's time to renew, then what nobody renewed lapses."""
         first, second = await world.make_backends(2)
@@ -145,7 +148,7 @@ class LeaseContract:
             "a lease after an outage it still was not taken over"
         )
 
-    @scenario
+    @scenario("what lapsed and take_over do in an app without any beat")
     async def test_nothing_is_taken_over_before_the_first_beat(self, world: World) -> None:
         """A store that knows of no beat knows nothing of who lives."""
         first, second = await world.make_backends(2)

@@ -1,10 +1,14 @@
 """The conditions of `schedcore.protocols.TriggerBus` that concern deliveries."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 
 import attrs
-from tests.contracts.world import (
+
+from schedcore.protocols import Renewal, Verdict
+from schedcore.testing.world import (
     SECOND,
     World,
     beat,
@@ -13,16 +17,15 @@ from tests.contracts.world import (
     done,
     lapse,
     one,
-    real,
+    only,
     row_of,
     scenario,
     send,
+    soon,
     step,
     take,
     trigger,
 )
-
-from schedcore.protocols import Verdict
 
 A, B = frozenset("a"), frozenset("b")
 
@@ -30,16 +33,16 @@ A, B = frozenset("a"), frozenset("b")
 class DeliveryContract:
     """A delivery has one owner, a lease and a token that grows."""
 
-    @scenario
+    @scenario("whether receive marks what it hands out, with owner, token and deadline")
     async def test_a_trigger_is_delivered_to_one_replica(self, world: World) -> None:
         """What one has received nobody else receives; its number is 1."""
         first, second = await world.make_backends(2)
         delivery = await delivered(first)
         assert (delivery.trigger, delivery.number) == (trigger(), 1), f"received {delivery}"
         assert [*await take(second), *await take(first)] == [], "a delivery was handed out twice"
-        assert (await row_of(second)).held == {"60000000"}, "a delivered trigger has left the bus"
+        assert (await row_of(second)).held == frozenset({"60000000"}), "a delivered trigger has left the bus"
 
-    @scenario
+    @scenario("how receive chooses: in the order of sending, `limit` at most")
     async def test_receive_takes_at_most_its_limit_in_the_order_sent(self, world: World) -> None:
         """No more than asked for; what remains comes with the next call."""
         backend = await one(world)
@@ -50,29 +53,29 @@ class DeliveryContract:
         tokens = [d.token for part in taken for d in part]
         assert tokens == sorted(set(tokens)), f"tokens do not rise: {tokens}"
 
-    @scenario
+    @scenario("how receive waits when nothing is there")
     async def test_receive_waits_for_the_first_and_no_longer_than_told(self, world: World) -> None:
         """Nothing there: it returns empty when its time is up."""
         backend = await one(world)
         began = time.monotonic()
-        taken = await asyncio.wait_for(backend.bus.receive(A, 10, SECOND // 10), 5)
+        taken = await soon(backend.bus.receive(A, 10, SECOND // 10))
         assert list(taken) == [], "something was received where nothing was sent"
         assert time.monotonic() - began >= 0.09, "receive did not wait"
 
-    @scenario
+    @scenario("what wakes a waiting receive: a step that sends, and what is given back, of any replica")
     async def test_receive_returns_as_soon_as_something_arrives(self, world: World) -> None:
         """A waiting receive is woken by a step of another replica, and by what is given back."""
         first, second = await world.make_backends(2)
         waiting = asyncio.ensure_future(second.bus.receive(A, 1, 20 * SECOND))
         await asyncio.sleep(0.05)
         await send(first)
-        (delivery,) = await asyncio.wait_for(waiting, 5)
+        delivery = only(await soon(waiting))
         waiting = asyncio.ensure_future(first.bus.receive(A, 1, 20 * SECOND))
         await asyncio.sleep(0.05)
         await second.bus.give_back([delivery])
-        assert len(await asyncio.wait_for(waiting, 5)) == 1, "what was given back woke nobody"
+        assert len(await soon(waiting)) == 1, "what was given back woke nobody"
 
-    @scenario
+    @scenario("whether receive and lapsed choose by job")
     async def test_only_jobs_that_the_caller_names_are_handed_out(self, world: World) -> None:
         """Neither `receive` nor `lapsed` ever gives a replica what it did not ask for."""
         first, second = await world.make_backends(2)
@@ -83,7 +86,7 @@ class DeliveryContract:
         assert list(await second.bus.lapsed(A, 10)) == [], "lapsed ignored the names"
         assert len(await second.bus.lapsed(B, 10)) == 1, "a lapsed delivery was not listed"
 
-    @scenario
+    @scenario("what receive does with triggers of other jobs: it neither takes nor acknowledges them")
     async def test_what_a_caller_does_not_know_waits_where_one_that_knows_it_finds_it(
         self, world: World
     ) -> None:
@@ -94,7 +97,7 @@ class DeliveryContract:
             assert list(await take(old, "a")) == [], "a replica got a job that it does not know"
         assert [d.trigger.job for d in await take(new, "a", "b")] == ["b"], "what was not known got lost"
 
-    @scenario
+    @scenario("what a waiting receive does that is woken by a job it did not name")
     async def test_a_waiting_receive_leaves_unknown_jobs_to_others(self, world: World) -> None:
         """A trigger that wakes a replica without the job goes to one that has it, at once."""
         old, new = await world.make_backends(2)
@@ -102,10 +105,10 @@ class DeliveryContract:
         knowing = asyncio.ensure_future(new.bus.receive(B, 10, 20 * SECOND))
         await asyncio.sleep(0.05)
         await send(old, trigger("b"), job="b")
-        assert len(await asyncio.wait_for(knowing, 5)) == 1, "the replica that knows the job did not get it"
+        assert len(await soon(knowing)) == 1, "the replica that knows the job did not get it"
         assert list(await ignorant) == [], "a replica got a job that it does not know"
 
-    @scenario
+    @scenario("what receive has taken when it is cancelled: it must have a lease, or still wait")
     async def test_a_cancelled_receive_loses_nothing(self, world: World) -> None:
         """What a cancelled call may have taken is received by somebody, at the latest after its lease."""
         first, second = await world.make_backends(2)
@@ -121,7 +124,7 @@ class DeliveryContract:
             taken += await second.bus.take_over(await second.bus.lapsed(A, 10))
         assert len(taken) == 1, f"after a cancelled receive the trigger was delivered {len(taken)} times"
 
-    @scenario
+    @scenario("whether renew compares replica and token")
     async def test_only_its_owner_renews_a_delivery(self, world: World) -> None:
         """Neither a stranger nor an old token renews; the answer names only what is the caller's."""
         first, second = await world.make_backends(2)
@@ -131,7 +134,7 @@ class DeliveryContract:
         assert (await first.bus.renew([stale], {})).mine == frozenset(), "an old token renewed"
         assert (await first.bus.renew([delivery, stale], {})).mine == {delivery}, "the owner did not"
 
-    @scenario
+    @scenario("whether give_back compares replica and token, and keeps the number")
     async def test_only_its_owner_gives_a_delivery_back(self, world: World) -> None:
         """A stranger's is ignored; the owner's makes it available at once, under its number."""
         first, second = await world.make_backends(2)
@@ -139,18 +142,18 @@ class DeliveryContract:
         await second.bus.give_back([delivery])
         assert list(await take(second)) == [], "a stranger gave a delivery back"
         await first.bus.give_back([delivery])
-        (again,) = await take(second)
+        again = only(await take(second))
         assert (again.trigger, again.number) == (delivery.trigger, 1), f"given back, it came as {again}"
         assert again.token > delivery.token, "a delivery that was given back has an old token"
 
-    @scenario
+    @scenario("whether give_back ignores a token that is no longer the delivery's")
     async def test_giving_back_twice_changes_nothing_more(self, world: World) -> None:
         """The reply may have been lost; meanwhile somebody else may have it."""
         first, second = await world.make_backends(2)
         delivery = await delivered(first)
         await first.bus.give_back([delivery])
         await first.bus.give_back([delivery])
-        (again,) = await take(second)
+        again = only(await take(second))
         await first.bus.give_back([delivery])
         assert [*await take(first), *await take(second)] == [], (
             "a repeated give_back handed out what somebody has"
@@ -159,7 +162,7 @@ class DeliveryContract:
             "a repeated give_back took a delivery away"
         )
 
-    @scenario
+    @scenario("what give_back leaves: no owner and no token that could match")
     async def test_what_was_given_back_is_no_longer_the_givers(self, world: World) -> None:
         """It can neither renew nor finish it."""
         backend = await one(world)
@@ -171,13 +174,13 @@ class DeliveryContract:
         answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
         assert answer.verdict is Verdict.NOT_OURS, f"finishing what was given back was {answer.verdict}"
 
-    @scenario
+    @scenario("whether take_over writes a new token, and commit, renew and give_back compare it")
     async def test_only_its_owner_finishes_a_delivery(self, world: World) -> None:
         """After a take-over the former owner's result is refused, the new owner's is recorded."""
         first, second = await world.make_backends(2)
         old = await delivered(first)
         await lapse(world, first, second)
-        (new,) = await second.bus.take_over([old])
+        new = only(await second.bus.take_over([old]))
         answer = await commit(first, step(await row_of(first), done=(old,)))
         assert (answer.verdict, tuple(answer.refused)) == (Verdict.NOT_OURS, (old,)), (
             "a thawed owner finished"
@@ -186,7 +189,7 @@ class DeliveryContract:
         await first.bus.give_back([old])
         await done(second, step(await row_of(second), done=(new,)))
 
-    @scenario
+    @scenario("where cancel leaves its word: with the delivery, until that ends")
     async def test_who_holds_it_hears_of_a_cancel_request_with_its_next_renewal(self, world: World) -> None:
         """Each renewal until its end tells it, and only for the delivery that was meant."""
         first, second = await world.make_backends(2)
@@ -198,7 +201,7 @@ class DeliveryContract:
             assert renewal.cancel == {("a", "1")}, f"asked to cancel {renewal.cancel}"
         assert renewal.mine == set(held), "a cancel request took the delivery away"
 
-    @scenario
+    @scenario("whether a new owner of the trigger starts without a cancel request")
     async def test_a_cancel_request_is_for_who_holds_it_then(self, world: World) -> None:
         """Given back and received again, the trigger is not cancelled by an old request."""
         first, second = await world.make_backends(2)
@@ -208,7 +211,7 @@ class DeliveryContract:
         again = await take(second)
         assert (await second.bus.renew(again, {})).cancel == frozenset(), "the next holder was told to cancel"
 
-    @scenario
+    @scenario("whether cancel looks for an owner before it leaves its word")
     async def test_cancel_tells_that_nobody_holds_it(self, world: World) -> None:
         """What waits, and what is not there, is not held; neither is cancelled later by it."""
         backend = await one(world)
@@ -220,21 +223,21 @@ class DeliveryContract:
             "a cancel request outlived its answer"
         )
 
-    @scenario
+    @scenario("how renew, give_back and take_over deal with an empty collection")
     async def test_renewing_nothing_is_allowed(self, world: World) -> None:
         """An idle replica may ask."""
         backend = await one(world)
         renewal = await backend.bus.renew([], {})
-        assert renewal.mine == renewal.cancel == frozenset(), "nothing was renewed, and something answered"
+        assert renewal == Renewal(frozenset()), "nothing was renewed, and something answered"
         await backend.bus.give_back([])
         assert list(await backend.bus.take_over([])) == [], "nothing was seen, and something was taken over"
 
-    @scenario
+    @scenario("what a waiting receive occupies: a connection, a lock or the event loop that others need")
     async def test_a_waiting_receive_hinders_nothing_else(self, world: World) -> None:
         """Calls are concurrent: a beat and a commit answer while a receive of the same object waits."""
         backend = await one(world)
         waiting = asyncio.ensure_future(backend.bus.receive(A, 10, 20 * SECOND))
         await asyncio.sleep(0.05)
-        await asyncio.wait_for(beat(backend), real(5 * SECOND))
-        await asyncio.wait_for(send(backend), real(5 * SECOND))
-        assert len(await asyncio.wait_for(waiting, real(5 * SECOND))) == 1, "the receive got nothing"
+        await soon(beat(backend))
+        await soon(send(backend))
+        assert len(await soon(waiting)) == 1, "the receive got nothing"

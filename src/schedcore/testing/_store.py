@@ -1,16 +1,17 @@
-"""The conditions of `schedcore.protocols.Store` and of `schedcore.protocols.Backend`."""
+"""The conditions of `schedcore.protocols.Store`: rows, history and what is held."""
 
-from tests.contracts.world import (
-    BEAT,
+from __future__ import annotations
+
+from schedcore.protocols import APP_ROW, Keep, Row, Status
+from schedcore.testing.world import (
     FOR_EVER,
     SECOND,
-    TTL,
     World,
-    beat,
     delivered,
     done,
     line,
     one,
+    only,
     row_of,
     scenario,
     send,
@@ -20,13 +21,11 @@ from tests.contracts.world import (
     trigger,
 )
 
-from schedcore.protocols import APP_ROW, Keep, Row, Status
-
 
 class StoreContract:
-    """Reads what the bus wrote, and keeps who is alive."""
+    """Reads what the bus wrote."""
 
-    @scenario
+    @scenario("where now comes from: one clock, of the store's side, in microseconds")
     async def test_now_is_one_clock_for_all_replicas_and_never_goes_back(self, world: World) -> None:
         """Whoever asks later is told no earlier instant."""
         backends = await world.make_backends(2)
@@ -35,7 +34,7 @@ class StoreContract:
         second = await backends[1].store.now()
         assert second >= first + SECOND // 100, f"the store's now went from {first} to {second} in 10 ms"
 
-    @scenario
+    @scenario("what rows does for a name without a row")
     async def test_rows_answers_for_each_name_absent_ones_as_version_0(self, world: World) -> None:
         """In the order asked, whether there is such a row or not."""
         backend = await one(world)
@@ -49,17 +48,19 @@ class StoreContract:
         ]
         assert rows == expected, f"for a, b and the app's row came {rows}"
 
-    @scenario
+    @scenario("where `held` is read: all unfinished triggers of the job, waiting or delivered")
     async def test_rows_of_named_jobs_always_have_what_is_held(self, world: World) -> None:
         """Waiting and delivered triggers alike, of this job only."""
         backend = await one(world)
         await send(backend, trigger(at=1), trigger(at=2))
         await send(backend, trigger("b", at=3), job="b")
         await take(backend, limit=1)
-        assert (await row_of(backend)).held == {"1", "2"}, "held does not name waiting and delivered triggers"
-        assert (await row_of(backend, "b")).held == {"3"}, "held names other jobs' triggers"
+        assert (await row_of(backend)).held == frozenset({"1", "2"}), (
+            "held does not name waiting and delivered triggers"
+        )
+        assert (await row_of(backend, "b")).held == frozenset({"3"}), "held names other jobs' triggers"
 
-    @scenario
+    @scenario("whether `held` is read from the triggers, or from the row that may be gone")
     async def test_rows_tells_what_is_held_of_a_job_without_a_row(self, world: World) -> None:
         """A row that was deleted may have left triggers."""
         backend = await one(world)
@@ -69,7 +70,7 @@ class StoreContract:
             "what a deleted row left is not told"
         )
 
-    @scenario
+    @scenario("the order of names (byte by byte, no locale), and that `after` excludes")
     async def test_rows_of_all_jobs_come_in_order_of_name_page_by_page(self, world: World) -> None:
         """Each job once, byte by byte in order, without the app's own row."""
         backend = await one(world)
@@ -82,14 +83,14 @@ class StoreContract:
             found += [row.job for row in page]
         assert found == sorted(names), f"all rows, page by page, are {found}"
 
-    @scenario
+    @scenario("how rows tells an empty collection from None")
     async def test_rows_of_no_jobs_are_none(self, world: World) -> None:
         """An empty collection is not "all"."""
         backend = await one(world)
         await done(backend, step(Row("a")))
         assert list(await backend.store.rows([])) == [], "no names were taken for all"
 
-    @scenario
+    @scenario("what the cursor is: the place of the last line given, not a count of lines")
     async def test_runs_come_newest_first_page_by_page(self, world: World) -> None:
         """The cursor continues where the page ended, also when lines were added; empty says no more."""
         backend = await one(world)
@@ -102,14 +103,14 @@ class StoreContract:
             pages.append([run.scheduled_at for run in found])
         assert pages == [[7, 6, 5], [4, 3, 2], [1]], f"seven lines, three at a time, came as {pages}"
 
-    @scenario
+    @scenario("whether runs looks one line further before it gives a cursor")
     async def test_a_full_last_page_has_no_cursor(self, world: World) -> None:
         """Nobody asks for a page that is empty."""
         backend = await one(world)
         await done(backend, step(Row("a"), runs=(line(at=1), line(at=2))))
         assert (await backend.store.runs("a", limit=2))[1] == "", "a cursor was given where there is no more"
 
-    @scenario
+    @scenario("how runs chooses: (after, until], by `last_at` of a stretch too, before it counts to `limit`")
     async def test_runs_are_chosen_by_status_and_scheduled_time(self, world: World) -> None:
         """`after` excludes, `until` includes; a stretch counts if any of it lies between."""
         backend = await one(world)
@@ -133,13 +134,13 @@ class StoreContract:
         )
         assert await chosen(statuses=[Status.FAILED], limit=1) == [40], "limit did not count what was chosen"
 
-    @scenario
+    @scenario("what runs does for a job without history")
     async def test_runs_of_an_unknown_job_are_none(self, world: World) -> None:
         """No lines, no cursor, no error."""
         found, cursor = await (await one(world)).store.runs("never")
         assert (list(found), cursor) == ([], ""), "a job that never was has a history"
 
-    @scenario
+    @scenario("how history is trimmed: the newest `lines`, and beside them the newest `failures`")
     async def test_history_keeps_the_newest_lines_and_the_newest_that_are_no_success(
         self, world: World
     ) -> None:
@@ -154,7 +155,7 @@ class StoreContract:
         kept = [run.scheduled_at for run in found]
         assert kept == [8, 7, 6, 3, 2], f"of 3 failures and 5 successes, with {keep}, {kept} were kept"
 
-    @scenario
+    @scenario("by what age is measured: when a line was written, by the store's clock")
     async def test_history_is_dropped_when_it_is_too_old(self, world: World) -> None:
         """Age is counted from when a line was written, whatever time it is about; what is recent stays."""
         backend = await one(world)
@@ -166,7 +167,7 @@ class StoreContract:
         found, _ = await backend.store.runs("a")
         assert [run.scheduled_at for run in found] == [now - 10 * SECOND], "history does not end at its age"
 
-    @scenario
+    @scenario("whether what goes with a deleted row is kept once there is a row again")
     async def test_history_of_a_job_that_is_added_again_stays(self, world: World) -> None:
         """What was to go with the job a while after its removal is a living job's history again."""
         backend = await one(world)
@@ -179,22 +180,22 @@ class StoreContract:
         found, _ = await backend.store.runs("a")
         assert new in found, "a line vanished because the job had been removed once before"
 
-    @scenario
+    @scenario("what is kept with a delivery: owner, since when, and the note of the last renewal")
     async def test_held_tells_who_holds_what_since_when(self, world: World) -> None:
         """Deliveries, not what waits; with the notes of the last renewal; every replica sees them."""
         first, second = await world.make_backends(2)
         before = await first.store.now()
         delivery = await delivered(first)
         await send(first, trigger("b"), job="b")
-        (holding,) = await second.store.held()
+        holding = only(await second.store.held(), "held delivery")
         assert (holding.delivery, holding.replica, holding.note) == (delivery, "r0", ""), f"held is {holding}"
         assert before <= holding.since <= await second.store.now(), "since is not when it was delivered"
         await first.bus.renew([delivery], {("a", delivery.trigger.key): "half of it"})
-        (holding,) = await second.store.held(["a"])
+        holding = only(await second.store.held(["a"]), "held delivery")
         assert holding.note == "half of it", "the note of the last renewal is not told"
         assert list(await second.store.held(["b"])) == [], "held ignored the names"
 
-    @scenario
+    @scenario("how notes are encoded")
     async def test_a_note_may_be_of_any_characters(self, world: World) -> None:
         """Half a character too, as in the name of a file that is no UTF-8: no renewal fails of it."""
         backend = await one(world)
@@ -205,106 +206,10 @@ class StoreContract:
         (holding,) = await backend.store.held()
         assert holding.note.startswith("caf"), "the note is not told"
 
-    @scenario
+    @scenario("whether receive writes the new owner over the former one")
     async def test_held_follows_a_take_over_of_the_replica(self, world: World) -> None:
         """What was given back and received by another is held by that one."""
         first, second = await world.make_backends(2)
         await first.bus.give_back([await delivered(first)])
         await take(second)
         assert [h.replica for h in await first.store.held()] == ["r1"], "held names a former owner"
-
-    @scenario
-    async def test_a_beat_keeps_a_replica_among_the_living_for_its_ttl(self, world: World) -> None:
-        """Both are alive until one stops beating for that long."""
-        first, second = await world.make_backends(2)
-        await beat(first, second)
-        answer = await first.store.beat("r0", {}, TTL)
-        assert answer.alive == {"r0", "r1"}, f"two replicas beat, alive are {sorted(answer.alive)}"
-        for _ in range(3):
-            await world.advance(BEAT)
-            answer = await first.store.beat("r0", {}, TTL)
-        assert "r1" in answer.alive, "a replica was dropped before its ttl was over"
-        await world.advance(BEAT)
-        answer = await first.store.beat("r0", {}, TTL)
-        assert answer.alive == {"r0"}, f"12 s after its last beat, alive are {sorted(answer.alive)}"
-        assert [r.id for r in await first.store.replicas()] == ["r0"], "the dead are listed among the living"
-
-    @scenario
-    async def test_a_beat_with_ttl_0_says_goodbye(self, world: World) -> None:
-        """Who leaves is gone at once; leaving twice is no error."""
-        first, second = await world.make_backends(2)
-        await beat(first, second)
-        for _ in range(2):
-            await second.store.beat("r1", {}, 0)
-            assert [r.id for r in await first.store.replicas()] == ["r0"], "who left is still listed"
-        assert (await first.store.beat("r0", {}, TTL)).alive == {"r0"}, "who left is still alive"
-
-    @scenario
-    async def test_a_beat_answers_with_the_stores_clock_and_newest_number(self, world: World) -> None:
-        """`now` is read with the beat, and `newest` is the newest version or token given out."""
-        backend = await one(world)
-        before = await backend.store.now()
-        delivery = await delivered(backend)
-        answer = await backend.store.beat("r0", {}, TTL)
-        assert before <= answer.now <= await backend.store.now(), "a beat's now is not the store's"
-        assert answer.newest == delivery.token, (
-            f"newest is {answer.newest}, the newest token {delivery.token}"
-        )
-
-    @scenario
-    async def test_a_beat_tells_the_time_since_the_apps_previous_one(self, world: World) -> None:
-        """By whichever replica; the very first has no gap."""
-        first, second = await world.make_backends(2)
-        assert (await first.store.beat("r0", {}, TTL)).gap == 0, "the first beat of all has a gap"
-        await world.advance(2 * SECOND)
-        gap = (await second.store.beat("r1", {}, TTL)).gap
-        assert 2 * SECOND <= gap < 4 * SECOND, f"two seconds after another replica's beat the gap is {gap}"
-        gap = (await first.store.beat("r0", {}, TTL)).gap
-        assert gap < SECOND, f"right after another replica's beat the gap is {gap}"
-
-    @scenario
-    async def test_the_epoch_is_one_for_all_and_new_when_the_store_began_without_data(
-        self, world: World
-    ) -> None:
-        """A flush changes it, nothing else does."""
-        first, second = await world.make_backends(2)
-        epochs = [(await b.store.beat("r0", {}, TTL)).epoch for b in (first, second, first)]
-        assert epochs[0], "the epoch is empty"
-        assert len(set(epochs)) == 1, f"one store, several epochs: {epochs}"
-        await world.flush()
-        new = (await first.store.beat("r0", {}, TTL)).epoch
-        assert new not in epochs, "a store without data kept its epoch"
-        assert new, "the epoch is empty after a flush"
-
-    @scenario
-    async def test_replicas_tells_how_each_described_itself(self, world: World) -> None:
-        """The facts of the last beat, whatever JSON can hold, and when it was."""
-        backend = await one(world)
-        await backend.store.beat("r0", {"n": 1}, TTL)
-        facts = {"host": "ü", "pid": 7, "names": ["a"], "more": {"x": None, "y": 1.5}}
-        before = await backend.store.now()
-        answer = await backend.store.beat("r0", facts, TTL)
-        (replica,) = await backend.store.replicas()
-        assert (replica.id, dict(replica.facts)) == ("r0", facts), (
-            f"facts {facts} came back as {replica.facts}"
-        )
-        assert before <= replica.beat_at <= answer.now, "beat_at is not when it beat"
-
-    @scenario
-    async def test_open_and_close_are_safe_to_repeat(self, world: World) -> None:
-        """After a failure the core opens again; what was committed is still there."""
-        backend = await one(world)
-        row = await done(backend, step(Row("a"), data=state(1)))
-        await backend.open("r0")
-        assert (await row_of(backend)).version == row.version, "opening again lost a row"
-        await backend.close()
-        await backend.close()
-        await backend.open("r0")
-        assert await backend.store.now() > 0, "a backend that was closed could not be opened again"
-
-    @scenario
-    async def test_a_backend_says_its_name(self, world: World) -> None:
-        """Messages name it, and `notice` is text."""
-        backend = await one(world)
-        assert backend.name, "a backend without a name"
-        assert isinstance(backend.notice, str), "notice is no text"

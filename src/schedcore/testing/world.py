@@ -1,13 +1,13 @@
-"""What a backend's author supplies to the contract tests, and what these are written with.
+"""What a backend's author supplies to the contract tests, and what these are written with."""
 
-Nothing here is collected: `contract` has the classes to subclass.
-"""
+from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +17,7 @@ from schedcore.protocols import (
     Backend,
     Delivery,
     Keep,
+    Locker,
     Micros,
     Row,
     Run,
@@ -26,6 +27,9 @@ from schedcore.protocols import (
     Verdict,
 )
 
+T = TypeVar("T")
+
+PATIENCE = 5
 SECOND: Micros = 1_000_000
 LEASE: Micros = 10 * SECOND
 BEAT: Micros = 3 * SECOND
@@ -35,51 +39,120 @@ FOR_EVER = Keep(age=100 * 365 * 86_400 * SECOND)
 """The tests' lines of history are of 1970."""
 
 
+class Refusing:
+    """A locker whose names somebody else has."""
+
+    async def acquire(self, name: str, owner: str, ttl: Micros) -> bool:
+        """Refuse."""
+        return False
+
+    async def release(self, name: str, owner: str) -> bool:
+        """Refuse."""
+        return False
+
+
 class World:
     """One app's store, empty, and replicas of that app; one object per test.
 
-    Subclass it, and return a new one from the fixture `world`. Only `make_backends` has to be written.
+    Subclass it, and return a new one from the fixture `world`. Only `make_backends` has to be written. What
+    else a backend has, its world declares; a test of what it does not have is skipped, and says so.
     """
+
+    refuses = True
+    """Whether the backend's locker refuses a name that somebody has; `False`: it grants everything."""
+
+    reserves = False
+    """Whether its bus answers HELD while another replica has the name `ROW + job` of a step's job."""
+
+    flushes = False
+    """Whether `flush` is written."""
+
+    neighbours = False
+    """Whether `make_neighbour` is written."""
 
     async def make_backends(self, count: int) -> Sequence[Backend]:
         """Make replicas of one app over one store, opened as `r0`, `r1` and so on."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say how to make backends")
+
+    async def make_neighbour(self) -> Backend:
+        """Make a replica of another app over the same store, opened as `r0`."""
+        raise NotImplementedError(f"{type(self).__name__} declares neighbours, and does not make any")
 
     async def advance(self, by: Micros) -> None:
         """Let the store's clock go on; override it where that can be had without sleeping."""
         await asyncio.sleep(by / SECOND)
 
     async def flush(self) -> None:
-        """Optional: lose all data, as the store's operator could make it; the clock goes on."""
-        pytest.skip("this world cannot lose its data")
+        """Lose all data, as the store's operator could make it; the clock goes on."""
+        raise NotImplementedError(f"{type(self).__name__} declares that it flushes, and does not say how")
+
+    async def lockers(self) -> tuple[Locker, Locker]:
+        """Give the lockers of two replicas; override it to test others than the backend's."""
+        first, second = await self.make_backends(2)
+        return first.locker, second.locker
+
+    def refusing(self, backend: Backend) -> Locker:
+        """Give a locker that refuses everything to `backend`, if it is not enough that it says so."""
+        return Refusing()
 
     async def close(self) -> None:
         """Close what `make_backends` opened, and remove what it left."""
 
 
+def needs(world: World, ability: str) -> None:
+    """Skip a test of what this world's backend is not declared to have."""
+    if not getattr(world, ability):
+        pytest.skip(f"{type(world).__name__}.{ability} is false")
+
+
 Scenario = Callable[..., Awaitable[None]]
 
 
-def scenario(test: Scenario) -> Callable[..., None]:
-    """Run a coroutine test on a loop of its own, and close the world on it."""
+def scenario(look_at: str) -> Callable[[Scenario], Callable[..., None]]:
+    """Run a coroutine test on a loop of its own, and close the world on it.
 
-    @wraps(test)
-    def run(self: Any, world: World, **fixtures: Any) -> None:
-        async def play() -> None:
+    Where it fails, the failure says the test's docstring, which is the condition, and what to look at.
+    """
+
+    def decorate(test: Scenario) -> Callable[..., None]:
+        @wraps(test)
+        def run(self: Any, world: World, **fixtures: Any) -> None:
             try:
-                await test(self, world, **fixtures)
-            finally:
-                await world.close()
+                asyncio.run(_play(world, test(self, world, **fixtures)))
+            except Exception as exc:
+                exc.add_note(f"Condition: {inspect.cleandoc(test.__doc__ or '')}\nLook at: {look_at}.")
+                raise
 
-        asyncio.run(play())
+        return run
 
-    return run
+    return decorate
+
+
+async def _play(world: World, test: Awaitable[None]) -> None:
+    try:
+        await test
+    finally:
+        await world.close()
+
+
+def only(found: Sequence[T], what: str = "delivery") -> T:
+    """Give the one that there has to be."""
+    assert len(found) == 1, f"there has to be one {what}, and there are {len(found)}: {list(found)}"
+    return found[0]
+
+
+async def soon(answer: Awaitable[T]) -> T:
+    """Wait for what has to come at once."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+    except TimeoutError:
+        raise AssertionError(f"what has to return at once did not within {PATIENCE} s") from None
 
 
 async def one(world: World) -> Backend:
     """Make a single replica."""
-    (backend,) = await world.make_backends(1)
-    return backend
+    return only(await world.make_backends(1), "backend")
 
 
 _numbers = iter(range(10**9))
@@ -123,8 +196,7 @@ async def done(backend: Backend, *steps: Step) -> Row:
 
 async def row_of(backend: Backend, job: str = "a") -> Row:
     """Read one row."""
-    (row,) = await backend.store.rows([job])
-    return row
+    return only(await backend.store.rows([job]), "row")
 
 
 async def send(backend: Backend, *triggers: Trigger, job: str = "a") -> Row:
@@ -140,8 +212,7 @@ async def take(backend: Backend, *jobs: str, limit: int = 100) -> Sequence[Deliv
 async def delivered(backend: Backend) -> Delivery:
     """Send one trigger of `a` and receive it."""
     await send(backend)
-    (delivery,) = await take(backend)
-    return delivery
+    return only(await take(backend))
 
 
 async def beat(*backends: Backend) -> None:

@@ -1,0 +1,34 @@
+"""All conditions of `schedcore.protocols` in one class."""
+
+from __future__ import annotations
+
+from schedcore.testing._beats import BeatContract
+from schedcore.testing._concurrency import ConcurrencyContract
+from schedcore.testing._deliveries import DeliveryContract
+from schedcore.testing._executor import ExecutorContract
+from schedcore.testing._faults import FaultContract
+from schedcore.testing._leases import LeaseContract
+from schedcore.testing._locker import LockerContract, ReservationContract
+from schedcore.testing._neighbours import NeighbourContract
+from schedcore.testing._parking import ParkingContract
+from schedcore.testing._steps import StepContract
+from schedcore.testing._store import StoreContract
+from schedcore.testing._versions import VersionContract
+
+
+class BackendContract(
+    StepContract,
+    VersionContract,
+    DeliveryContract,
+    ParkingContract,
+    LeaseContract,
+    StoreContract,
+    BeatContract,
+    ExecutorContract,
+    LockerContract,
+    ReservationContract,
+    NeighbourContract,
+    ConcurrencyContract,
+    FaultContract,
+):
+    """All conditions that a backend keeps: subclass it, with a fixture `world`."""
