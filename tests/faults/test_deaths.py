@@ -122,8 +122,8 @@ def test_the_whole_cluster_is_down_for_20_s(cluster: Cluster, random: Random) ->
     time.sleep(20)
     started = time.monotonic()
     cluster.start()
-    cluster.next_record("start", "all", 5)
-    assert time.monotonic() - started < 10
+    cluster.next_record("start", "all", 20)  # a run that was killed is taken over first: a lease and a beat
+    assert time.monotonic() - started < 20
     verdict = cluster.finish(allow=["missed"])
     verdict.assert_good()
     missed = {job: verdict.statuses(job)["missed"] for job in ("quick", "latest", "all", "none")}
