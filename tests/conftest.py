@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 NUMBERS = itertools.count(1)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Take more workers than cores: most tests wait for something, and do not compute."""
+    return 2 * (os.cpu_count() or 2)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have reports say on what a test ran, for the table of `make test-matrix`."""
     for item in items:

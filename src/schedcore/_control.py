@@ -68,9 +68,7 @@ class Control:
     ) -> Triggered:
         """Send a trigger, unless one with this key was sent before."""
         text = _payload(payload)
-        key = os.urandom(16).hex() if key is None else key
-        if not key or len(key) > 200:
-            raise ConfigurationError("a key must have 1 to 200 characters")
+        key = os.urandom(16).hex() if key is None else _key(key)
         committer, now = self._committer(), await self._link.call(self._store.now)
         await self._existing(committer, job)
         said: list[str] = []
@@ -122,7 +120,7 @@ class Control:
         return "" if recent is None else recent.detail
 
     async def _existing(self, committer: Committer, job: str) -> None:
-        await committer.read([job])
+        await committer.read([_name(job)])
         if not isinstance(committer.rows[job].data, JobState):
             raise UnknownJobError(job, [row.job for row in await self._all_rows()])
 
@@ -201,8 +199,9 @@ class Control:
         statuses = None if status is None else _statuses([status] if isinstance(status, str) else status)
         begin = None if after is None else to_micros(after, "after")
         end = None if until is None else to_micros(until, "until")
+        lines = _limit(limit)
         runs, _ = await self._link.call(
-            lambda: self._store.runs(job, statuses=statuses, after=begin, until=end, limit=limit)
+            lambda: self._store.runs(job, statuses=statuses, after=begin, until=end, limit=lines)
         )
         if not runs:
             await self._existing(self._committer(), job)
@@ -224,6 +223,24 @@ def _statuses(words: Collection[str]) -> list[Status]:
     if unknown:
         raise ConfigurationError(f"{unknown[0]!r} is no status; there are {', '.join(Status)}")
     return [Status(word) for word in words]
+
+
+def _name(job: object) -> str:
+    if not isinstance(job, str):
+        raise ConfigurationError(f"a job is asked for by its name, a string, not {job!r}")
+    return job
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str) or not 1 <= len(key) <= 200:
+        raise ConfigurationError(f"a key is a string of 1 to 200 characters, not {key!r:.80}")
+    return key
+
+
+def _limit(limit: object) -> int:
+    if not isinstance(limit, int) or limit < 1:
+        raise ConfigurationError(f"limit is a number of lines, 1 or more, not {limit!r}")
+    return limit
 
 
 def _payload(payload: object) -> str | None:

@@ -6,7 +6,7 @@ trigger's `options` is opaque to backends.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -100,6 +100,15 @@ class Run:
     ended_at: Micros | None = None
     attempt: int = 0
     delivery: int = 0
+
+    def matches(
+        self, statuses: Collection[Status] | None, after: Micros | None, until: Micros | None
+    ) -> bool:
+        """Tell whether `Store.runs`, asked like this, has this line: does it overlap (after, until]?"""
+        if statuses is not None and self.status not in statuses:
+            return False
+        last = self.last_at or self.scheduled_at
+        return (after is None or last > after) and (until is None or self.scheduled_at <= until)
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.engine.replica import RARELY, Replica, virtual
 
-from schedcore import ScheduleError
+from schedcore import ConfigurationError, ScheduleError
 
 
 @virtual
@@ -22,3 +22,20 @@ async def test_what_is_no_instant_is_named(replica: Replica) -> None:
                 await replica.control.history("a", until=wrong)
             with pytest.raises(ScheduleError, match=r"^after .*: an instant is an aware datetime"):
                 await replica.control.history("a", after=wrong)
+
+
+@virtual
+async def test_what_is_no_name_key_or_limit_is_said(replica: Replica) -> None:
+    """A function in the place of its name, a key that is no string, or no lines at all: each is named."""
+    replica.add("a", RARELY)
+    function: Any = print
+    number: Any = 5
+    control = replica.control
+    async with replica.running():
+        for ask in (control.trigger, control.pause, control.resume, control.history):
+            with pytest.raises(ConfigurationError, match="its name, a string, not <built-in function"):
+                await ask(function)
+        with pytest.raises(ConfigurationError, match="a key is a string of 1 to 200 characters, not 5"):
+            await control.trigger("a", key=number)
+        with pytest.raises(ConfigurationError, match="limit is a number of lines, 1 or more, not -1"):
+            await control.history("a", limit=-1)

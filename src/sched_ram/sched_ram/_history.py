@@ -68,7 +68,7 @@ class History:
         lines = {number: run for number, _, run in kept}
         for number in sorted(lines, reverse=True):
             run = lines[number]
-            if number >= older_than or not _matches(run, statuses, after, until):
+            if number >= older_than or not run.matches(statuses, after, until):
                 continue
             if len(found) == limit:
                 return found, str(last)
@@ -80,12 +80,3 @@ class History:
 def _trim(lines: deque[_Line], most: int, age: Micros, now: Micros) -> None:
     while len(lines) > most or (lines and lines[0][1] < now - age):
         lines.popleft()
-
-
-def _matches(
-    run: Run, statuses: Collection[Status] | None, after: Micros | None, until: Micros | None
-) -> bool:
-    if statuses is not None and run.status not in statuses:
-        return False
-    last = run.last_at or run.scheduled_at
-    return (after is None or last > after) and (until is None or run.scheduled_at <= until)

@@ -67,7 +67,7 @@ class RedisStore:
         async for number, run in self._lines(job):
             if older_than is not None and _number(number) >= older_than:
                 continue
-            if not _matches(run, statuses, after, until):
+            if not run.matches(statuses, after, until):
                 continue
             if len(found) == limit:
                 return found, last
@@ -151,12 +151,3 @@ def _facts(data: bytes) -> Mapping[str, object] | None:
     except CodecError:
         return None
     return facts if isinstance(facts, dict) else None
-
-
-def _matches(
-    run: Run, statuses: Collection[Status] | None, after: Micros | None, until: Micros | None
-) -> bool:
-    if statuses is not None and run.status not in statuses:
-        return False
-    last = run.last_at or run.scheduled_at
-    return (after is None or last > after) and (until is None or run.scheduled_at <= until)
