@@ -9,6 +9,8 @@ from unittest import SkipTest
 import pytest
 from tests.docs.blocks import DOCUMENTS, ROOT, commands, parse, run, says
 
+from schedcore import Scheduler
+
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
@@ -26,6 +28,17 @@ def server_for(path: Path) -> Iterator[str]:
         yield server.url
 
 
+@contextlib.contextmanager
+def stopping(namespace: dict[str, object]) -> Iterator[None]:
+    """Stop what a page's schedulers have, as the end of its process would: one that was asked is connected."""
+    try:
+        yield
+    finally:
+        for value in namespace.values():
+            if isinstance(value, Scheduler):
+                value.stop()
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
 def test_code_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each code block of a document runs, one after the other, and prints what the document says."""
@@ -37,9 +50,11 @@ def test_code_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(variable, raising=False)
     with server_for(path) as url:
         monkeypatch.setenv("SCHEDCORE_REDIS_URL", url)
-        for example in parse(path).examples():
-            with contextlib.suppress(SkipTest):
-                example.evaluate()
+        document = parse(path)
+        with stopping(document.namespace):
+            for example in document.examples():
+                with contextlib.suppress(SkipTest):
+                    example.evaluate()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name)
