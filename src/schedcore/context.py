@@ -27,6 +27,10 @@ class Flag:
         self._set = False
         self._event: threading.Event | None = None
 
+    def __repr__(self) -> str:
+        """Tell whether it is set."""
+        return f"<Flag {'set' if self._set else 'not set'}>"
+
     def __bool__(self) -> bool:
         """Tell whether it is set."""
         return self._set

@@ -12,8 +12,12 @@ def test_a_plain_function_lives_on_after_its_time_limit() -> None:
     s = scheduler()
     told, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
+    shown = []
+
     def job(run: RunContext) -> None:
+        shown.append(repr(run.cancelled))
         run.cancelled.wait(5)
+        shown.append(repr(run.cancelled))
         told.set()
         may_end.wait(5)
         ended.set()
@@ -25,6 +29,7 @@ def test_a_plain_function_lives_on_after_its_time_limit() -> None:
         assert "limit of 0.1 s" in said.detail
         assert "thread lives on" in said.detail
         assert told.wait(2)
+        assert shown == ["<Flag not set>", "<Flag set>"]
         assert not ended.is_set()
         assert s.blocking.health().runs == 1
         may_end.set()
