@@ -30,7 +30,7 @@ def server_for(path: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def stopping(namespace: dict[str, object]) -> Iterator[None]:
-    """Stop what a page's schedulers have, as the end of its process would: one that was asked is connected."""
+    """Stop a page's schedulers, as the end of its process would: one that was only asked is connected too."""
     try:
         yield
     finally:
