@@ -100,6 +100,8 @@ class TriggerBus(Protocol):
     * CHANGED, with the rows as they are, if a version differs; EARLY if the store's now is before
       `not_before`; HELD if the locker refuses; NOT_OURS, naming them, if a delivery in `done` is not
       this replica's under its token. Nothing is changed by any of these.
+    * Where `Beat.server` is not empty: HELD on any other server than the last beat told of, until the
+      next beat. It may lack what was acknowledged, and the core first has to compare.
     * A new version, and a token, is max(newest + 1, the store's now): it never comes back, not after
       a flush, not after a row was deleted and made again. A step that deletes takes one too.
     * A trigger is in the bus until a committed step has it in `done`; nothing unfinished is trimmed.

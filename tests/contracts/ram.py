@@ -15,6 +15,7 @@ class RamWorld(World):
     refuses = False
     flushes = True
     neighbours = True
+    sets_back = True
 
     def __init__(self) -> None:
         self.now = START
@@ -37,6 +38,10 @@ class RamWorld(World):
         other = RamBackend("other", memory=Memory(self.clock))
         await other.open("r0")
         return other
+
+    async def set_back(self, by: Micros) -> None:
+        """Jump back."""
+        self.now -= by
 
     async def advance(self, by: Micros) -> None:
         """Jump."""

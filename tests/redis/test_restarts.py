@@ -1,16 +1,42 @@
 """A server that was restarted may lack what it had acknowledged: nothing is committed on it unseen."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from redis.exceptions import RedisError
 from tests.redis.servers import RedisServer
+from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend
 from schedcore.protocols import Row, Verdict
+from schedcore.testing._restarts import RestartContract
 from schedcore.testing.world import TTL, commit, done, row_of, step, trigger
+
+
+class RestartingWorld(RedisWorld):
+    """An app on a server of its own, which keeps what it acknowledges."""
+
+    restarts = True
+
+    def __init__(self, server: RedisServer) -> None:
+        super().__init__(server.url)
+        self.server = server
+
+    async def restart(self) -> None:
+        """Stop it and start it again."""
+        self.server.restart(keep_data=True)
+
+
+class TestRestarts(RestartContract):
+    """A server that syncs each write."""
+
+    @pytest.fixture
+    def world(self) -> Iterator[RestartingWorld]:
+        with RedisServer(persistence="aof-always") as server:
+            yield RestartingWorld(server)
 
 
 async def _open(server: RedisServer) -> RedisBackend:

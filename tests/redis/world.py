@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from sched_redis import RedisBackend, _connect
@@ -29,6 +30,7 @@ class RedisWorld(World):
     flushes = True
     reserves = True
     neighbours = True
+    processes = True
 
     def __init__(self, url: str, admin_url: str = "") -> None:
         """Go to `url`; with `admin_url`, what the test itself does there goes by that."""
@@ -60,6 +62,10 @@ class RedisWorld(World):
         self.backends.append(other)
         await other.open("r0")
         return other
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        """Have another process go to the same server."""
+        return partial(RedisBackend, self.app, url=self.url)
 
     async def advance(self, by: Micros) -> None:
         """Shift every instant and every idle time into the past."""

@@ -2,7 +2,8 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from sched_sqlite import SqliteBackend
@@ -16,6 +17,8 @@ class SqliteWorld(World):
 
     refuses = False
     flushes = True
+    processes = True
+    sets_back = True
 
     def __init__(self) -> None:
         self.directory = tempfile.TemporaryDirectory()
@@ -33,6 +36,14 @@ class SqliteWorld(World):
             backend.file.clock = self.clock
             await backend.open(f"r{number}")
         return self.backends
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        """Have another process open the file; its clock is the machine's."""
+        return partial(SqliteBackend, "app", path=self.path)
+
+    async def set_back(self, by: Micros) -> None:
+        """Jump back."""
+        self.ahead -= by
 
     async def advance(self, by: Micros) -> None:
         """Jump."""

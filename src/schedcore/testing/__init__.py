@@ -23,7 +23,10 @@ except ModuleNotFoundError as exc:
         "schedcore.testing needs pytest; the extra schedcore[testing] brings it", name="pytest"
     ) from exc
 
-_TESTS = "beats concurrency deliveries executor faults leases locker neighbours parking steps store versions"
+_TESTS = (
+    "beats concurrency deliveries executor faults leases locker neighbours parking processes restarts"
+    " steps store versions"
+)
 pytest.register_assert_rewrite(*(f"{__name__}._{name}" for name in _TESTS.split()), f"{__name__}.world")
 
 from schedcore.testing._clock import VirtualClock  # noqa: E402

@@ -11,6 +11,8 @@ from schedcore.testing._leases import LeaseContract
 from schedcore.testing._locker import LockerContract, ReservationContract
 from schedcore.testing._neighbours import NeighbourContract
 from schedcore.testing._parking import ParkingContract
+from schedcore.testing._processes import ProcessContract
+from schedcore.testing._restarts import RestartContract
 from schedcore.testing._steps import StepContract
 from schedcore.testing._store import StoreContract
 from schedcore.testing._versions import VersionContract
@@ -30,5 +32,7 @@ class BackendContract(
     NeighbourContract,
     ConcurrencyContract,
     FaultContract,
+    ProcessContract,
+    RestartContract,
 ):
     """All conditions that a backend keeps: subclass it, with a fixture `world`."""

@@ -92,6 +92,7 @@ class StepContract:
         await done(backend, finish)
         answer = await commit(backend, finish)
         assert answer.verdict is Verdict.DONE, f"a repeated finish was {answer.verdict}"
+        assert not answer.refused, f"a repeated finish is DONE, and yet refused {answer.refused}"
 
     @scenario("the order of checks in commit: the step's id comes before the lock")
     async def test_repeating_a_committed_step_answers_done_whoever_has_the_lock(self, world: World) -> None:

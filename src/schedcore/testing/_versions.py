@@ -44,6 +44,20 @@ class VersionContract:
         assert numbers == sorted(set(numbers)), f"versions and tokens do not rise: {numbers}"
         assert numbers[0] >= before, "a version is below the store's now"
 
+    @scenario("how a version is made: newest + 1 where the store's now is behind the newest")
+    async def test_versions_and_tokens_rise_although_the_clock_was_set_back(self, world: World) -> None:
+        """The store's clock is an hour behind what it has given out: what it gives out goes on from there."""
+        needs(world, "sets_back")
+        backend = await one(world)
+        held = await delivered(backend)
+        await world.set_back(3600 * SECOND)
+        row = await send(backend, trigger(at=2))
+        again = only(await take(backend))
+        assert held.token < row.version < again.token, (
+            f"after token {held.token}, version {row.version} and token {again.token} were given out"
+        )
+        assert (await backend.store.beat("r0", {}, SECOND)).newest == again.token, "newest went back"
+
     @scenario("what deleting does: it takes a version too, and the newest one is kept apart from the rows")
     async def test_a_deleted_row_is_gone_and_its_versions_never_come_back(self, world: World) -> None:
         """Deleting takes a version too, so that a step which saw the row before can never match it again."""

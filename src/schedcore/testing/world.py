@@ -70,6 +70,15 @@ class World:
     neighbours = False
     """Whether `make_neighbour` is written."""
 
+    processes = False
+    """Whether `elsewhere` is written: whether several processes may share the store."""
+
+    restarts = False
+    """Whether `restart` is written."""
+
+    sets_back = False
+    """Whether `set_back` is written."""
+
     async def make_backends(self, count: int) -> Sequence[Backend]:
         """Make replicas of one app over one store, opened as `r0`, `r1` and so on."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to make backends")
@@ -85,6 +94,18 @@ class World:
     async def flush(self) -> None:
         """Lose all data, as the store's operator could make it; the clock goes on."""
         raise NotImplementedError(f"{type(self).__name__} declares that it flushes, and does not say how")
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        """Give what makes a replica in another process, not opened yet: it is pickled, so no lambda."""
+        raise NotImplementedError(f"{type(self).__name__} declares processes, and does not say how")
+
+    async def restart(self) -> None:
+        """Stop the store's server and start it again, with all that it has acknowledged."""
+        raise NotImplementedError(f"{type(self).__name__} declares that it restarts, and does not say how")
+
+    async def set_back(self, by: Micros) -> None:
+        """Set the store's clock back."""
+        raise NotImplementedError(f"{type(self).__name__} declares that it sets back, and does not say how")
 
     async def lockers(self) -> tuple[Locker, Locker]:
         """Give the lockers of two replicas; override it to test others than the backend's."""
