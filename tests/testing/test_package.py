@@ -25,7 +25,7 @@ CONDITIONS = {
     "A step is all or nothing": "committed_step_is_whole committed_step_repeated_answers twice_at_once",
     "CHANGED, with the rows as they are": "changed_if changed_carries early_if held_if not_ours_names",
     "Where `Beat.server` is not empty": "restarted_server_before_a_beat tells_a_server_that_was_restarted",
-    "A new version, and a token": "new_version_is_above deleted_row after_a_flush was_set_back given_out_twice",
+    "A new version, and a token": "new_version_is_above deleted_row after_a_flush set_back given_out_twice",
     "A trigger is in the bus until": "done_acknowledges nothing_unfinished",
     "A delivery has one owner and a lease": "only_its_owner_renews only_its_owner_gives only_its_owner_fin",
     "Only jobs that the caller names": "only_jobs_that where_one_that_knows hold_up_none as_number_1",
