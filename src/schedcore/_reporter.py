@@ -124,14 +124,15 @@ class Reporter:
 
     def _left(self, ended: list[Ended], answer: Answer) -> list[Ended]:
         """Let go of what is decided, and keep what is to be tried again without the refused ones."""
+        if answer.verdict is Verdict.DONE:
+            self._finished([delivery for delivery, _ in ended])
+            return []
         refused = {delivery.token for delivery in answer.refused}
-        over = [d for d, _ in ended if answer.verdict is Verdict.DONE or d.token in refused]
+        self._finished([d for d, _ in ended if d.token in refused])
         if refused:
             log.warning(
                 "result refused: job %s, another replica has taken the run over",
                 ended[0][0].trigger.job,
                 extra={"event": "run.refused", "job": ended[0][0].trigger.job},
             )
-        self._finished(over)
-        gone = {delivery.token for delivery in over}
-        return [end for end in ended if end[0].token not in gone]
+        return [end for end in ended if end[0].token not in refused]
