@@ -26,11 +26,11 @@ class Reporter:
         replica: str,
         give_back: Callable[[Sequence[Delivery]], Awaitable[None]],
         finished: Callable[[Sequence[Delivery]], None],
-        others_first: Callable[[], Awaitable[None]],
+        *others_first: Callable[[], Awaitable[None]],
     ) -> None:
         """Begin with nothing to report; `finished` is told which leases are no longer needed.
 
-        `others_first` is awaited before each commit.
+        `others_first` are awaited before each commit, unless something is to be given back.
         """
         self._committer = committer
         self._replica = replica
@@ -61,7 +61,8 @@ class Reporter:
         """Commit what is reported, for ever."""
         while True:
             await self._something.wait()
-            await self._others_first()
+            for other in () if self._returned else self._others_first:
+                await other()
             self._something.clear()
             ended, self._ended = self._ended, []
             returned, self._returned = self._returned, []
