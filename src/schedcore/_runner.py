@@ -21,9 +21,9 @@ AHEAD = 16
 
 LAST_DELIVERY = 5
 
-PAUSE = 0.005
+PAUSE = 0.01
 PATIENCE = 0.5
-"""How many seconds without a start the record of what has ended waits for, and how many it waits at most."""
+"""How many seconds without a start make the end of a burst, and how many it takes at most."""
 
 
 class Runner:
@@ -56,7 +56,7 @@ class Runner:
         self._concurrency = concurrency
         self._threads = threads
         self._running = 0
-        self._started_at = 0.0
+        self._started_at = self._burst_until = 0.0
         self._plain = 0
         self.freed = asyncio.Event()
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -77,12 +77,16 @@ class Runner:
             return 0
         return max(0, free)
 
+    def burst(self) -> None:
+        """Take note that many triggers were sent at once."""
+        self._burst_until = asyncio.get_running_loop().time() + PATIENCE
+
     async def calm(self) -> None:
-        """Wait while one start follows the other: what is to start goes before what has ended."""
-        loop = asyncio.get_running_loop()
-        limit = loop.time() + PATIENCE
-        while self.accepting and (left := min(limit, self._started_at + PAUSE) - loop.time()) > 0:  # noqa: ASYNC110
+        """Wait while the starts of a burst follow each other: they go before the record of what has ended."""
+        now = asyncio.get_running_loop().time
+        while self.accepting and (left := min(self._burst_until, self._started_at + PAUSE) - now()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(left)
+        self._burst_until = 0.0
 
     def wanted(self) -> frozenset[str]:
         """Name the jobs that may begin here now: all, or the plain functions while the loop is blocked.

@@ -24,14 +24,17 @@ OFF: Micros = 1_000
 class Ticker:
     """Instants, and who is due at each; asleep until the first of them, or until somebody changes it."""
 
-    def __init__(self, committer: Committer, clock: StoreClock, random: Random) -> None:
-        """Begin without jobs."""
+    def __init__(
+        self, committer: Committer, clock: StoreClock, random: Random, burst: Callable[[], None]
+    ) -> None:
+        """Begin without jobs; `burst` is told that many triggers were sent at once."""
         self.hold_until: Micros = 0
         self._slept_by = clock.offset
         self.has: Callable[[str], bool] = lambda job: True
         self._committer = committer
         self._clock = clock
         self._random = random
+        self._burst = burst
         self._heap: list[Micros] = []
         self._at: dict[Micros, list[str]] = {}
         self._due: dict[str, Micros] = {}
@@ -101,6 +104,8 @@ class Ticker:
                 for start, end in self._chunks(len(due)):
                     await self._decide(due[start:end])
             finally:
+                if len(due) > CHUNK:
+                    self._burst()
                 self._caught_up.set()
 
     def _chunks(self, number: int) -> list[tuple[int, int]]:

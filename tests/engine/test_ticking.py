@@ -186,7 +186,7 @@ def test_what_is_to_start_goes_before_the_record_of_what_has_ended() -> None:
 
     async def play() -> None:
         replica = Replica(concurrency=1)
-        for number in range(40):
+        for number in range(200):
             replica.add(f"job-{number}", "@every 10s")
         started: list[int] = []
         commit = replica.backend.bus.commit
@@ -199,7 +199,7 @@ def test_what_is_to_start_goes_before_the_record_of_what_has_ended() -> None:
         replica.backend.bus.commit = noting  # type: ignore[method-assign]
         async with replica.running():
             await asyncio.sleep(10.1)
-            assert started[0] == 40
+            assert started[0] == 200
 
     run_virtual(play())
 
@@ -220,5 +220,21 @@ def test_ends_are_recorded_however_busy_the_replica_is() -> None:
             await asyncio.sleep(11)
             assert 900 <= len(replica.starts) < 1100
             assert sum([bool(await replica.counters(f"job-{number}")) for number in range(2000)]) >= 400
+
+    run_virtual(play())
+
+
+def test_of_many_runs_a_second_each_is_recorded_before_the_jobs_next() -> None:
+    """Somebody starts every millisecond, and no end waits for that: nothing is skipped."""
+
+    async def play() -> None:
+        replica = Replica()
+        for number in range(100):
+            replica.add(f"job-{number}", "@every 100ms", jitter=0.099)
+        async with replica.running():
+            await asyncio.sleep(3)
+            infos = await replica.control.jobs()
+            assert len({at % 0.1 // 0.001 for at in replica.starts}) > 50
+            assert {status for info in infos for status in info.counters} == {"succeeded"}
 
     run_virtual(play())
