@@ -102,18 +102,22 @@ class Committer:
             for start in range(0, len(todo), CHUNK):
                 steps = await self._steps(todo[start : start + CHUNK], rule, app)
                 for step, answer in zip(steps, await self._commit(steps), strict=True):
+                    if answer.verdict is Verdict.DONE:
+                        answers[step.job] = answer
+                        continue
                     waits = answer.verdict is Verdict.HELD or not self.behind.isdisjoint(_jobs_of(step))
                     if answer.verdict is Verdict.CHANGED and not waits:
                         again.append(step.job)
                         lost[step.job] += 1
-                    elif waits and answer.verdict is not Verdict.DONE and tries < HELD_TRIES:
+                    elif waits and tries < HELD_TRIES:
                         again.append(step.job)
                         held = True
                     else:
                         answers[step.job] = answer
                 await asyncio.sleep(0)
-            await self._release([job for job in todo if lost[job] >= LOST_OFTEN and job not in again], turn)
-            await self._reserve([job for job in again if lost[job] >= LOST_OFTEN], turn)
+            often = [job for job, times in lost.items() if times >= LOST_OFTEN]
+            await self._release([job for job in often if job not in again], turn)
+            await self._reserve([job for job in often if job in again], turn)
             tries += held
             if held or waiting:
                 await asyncio.sleep(HELD_PAUSE)
@@ -186,6 +190,8 @@ class Committer:
         for row in rows:
             known = self.app if row.job == APP_ROW else self.rows.get(row.job)
             self.newest = max(self.newest, row.version)
+            if row is known and not self.behind:
+                continue  # the app's row, with nearly every answer
             if known is None or (row.version >= known.version and not _lower_mark(row, known)):
                 self._keep(row)
             elif known.version <= seen and (not row.version or _fell_back(row, known)):
