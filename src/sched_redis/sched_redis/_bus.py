@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from sched_redis import _wire
+from sched_redis._changes import Changes
 from sched_redis._client import BLOCK, Client
 from sched_redis._keys import GROUP, trigger_name
 from sched_redis._locker import RedisLocker
@@ -23,8 +24,11 @@ CHUNK = 128
 BURST = 50
 """With more steps than this, and others who were faster lately, the rows are read first."""
 
-MOMENT = 0.02
-"""Seconds that whoever lost lately leaves to others, at most, before each chunk of a burst."""
+MOMENT = 0.05
+"""Seconds, at most, that whoever lost lately waits before it looks again what others made of a burst."""
+
+TURNS = 10
+"""How often it looks, before it sends what they did not although it is not its turn."""
 
 RENEWED_AT_ONCE = 500
 PAGE = 1000
@@ -44,6 +48,7 @@ class RedisBus:
         self.replica = ""
         self._client = client
         self._decoder = _wire.Decoder()
+        self._changes = Changes(client)
         self._contended = False
         self._random = Random()
         self._more = False
@@ -71,15 +76,18 @@ class RedisBus:
 
     async def _late(self, steps: Sequence[Step]) -> dict[str, Answer]:
         """Answer the steps whose rows somebody has changed already; who is faster gets a moment."""
-        await asyncio.sleep(self._random.uniform(0, MOMENT))
-        rows = await self._rows(steps)
-        late = []
-        for step in steps:
-            version, ids = _wire.made_by(rows[step.job])
-            if version != step.expects[0][1] and step.id.encode() not in ids:
-                late.append(step)
-        answers = self._decoder.unsent(late, [Verdict.CHANGED] * len(late), rows, await self._client.now())
-        return {step.id: answer for step, answer in zip(late, answers, strict=True)}
+        for waited in range(TURNS):
+            now, rows, is_turn = await self._changes.read(steps, self.replica)
+            if (waited and is_turn) or all(map(self._changes.has, steps)):
+                break
+            await asyncio.sleep(self._random.uniform(0, MOMENT))
+        late = {step.id: (step, row) for step in steps if (row := self._changes.made_of(step))}
+        if unlike := [step for step, row in late.values() if row.data is None]:
+            rows |= await self._rows(unlike)
+        return {
+            id_: self._decoder.unsent(step, Verdict.CHANGED, rows, now, None if row.data is None else row)
+            for id_, (step, row) in late.items()
+        }
 
     async def _rows(self, steps: Sequence[Step]) -> dict[str, bytes | None]:
         jobs = list(dict.fromkeys([job for step in steps for job, _ in step.expects]))
@@ -90,8 +98,10 @@ class RedisBus:
         if not steps:
             return []
         keys = self._client.keys
+        self._changes.sending(steps)
         used, fields = _wire.encode(steps, keys)
-        fixed = (keys.meta, keys.rows, keys.names, keys.stream, keys.triggers, keys.held, keys.gone)
+        state = (keys.meta, keys.rows, keys.names, keys.stream, keys.triggers, keys.held)
+        fixed = (*state, keys.gone, keys.changes)
         said = await self._client.commit((*fixed, *used), (GROUP, self.replica, lock // 1000, fields))
         return self._decoder.answers(steps, said)
 
@@ -110,11 +120,15 @@ class RedisBus:
     async def _held(self, steps: Sequence[Step]) -> list[Answer]:
         """Refuse these; a step that was committed already is answered whoever has the lock."""
         rows = await self._rows(steps)
+        now = await self._client.now()
         verdicts = [
             Verdict.DONE if step.id.encode() in _wire.made_by(rows[step.job])[1] else Verdict.HELD
             for step in steps
         ]
-        return self._decoder.unsent(steps, verdicts, rows, await self._client.now())
+        return [
+            self._decoder.unsent(step, verdict, rows, now)
+            for step, verdict in zip(steps, verdicts, strict=True)
+        ]
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
         """Read from the stream, and claim what was read; without `wait`, take what waits by name."""
