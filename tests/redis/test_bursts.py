@@ -1,16 +1,18 @@
 """Replicas that want the same burst: who is late reads rows, and sends nothing."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from tests.redis.world import RedisWorld
 
-from sched_redis import RedisBackend
+from sched_redis import RedisBackend, _changes
 from sched_redis._bus import BURST, RedisBus
 from sched_redis._client import Client
-from schedcore.protocols import Backend, Row, Step, Verdict
+from schedcore.protocols import APP_ROW, Backend, Row, Step, Verdict
 from schedcore.testing.world import done, state, step
 
+JOBS_AT_ONCE = BURST + 1
 JOBS = [f"job-{number}" for number in range(BURST + 50)]
 
 
@@ -111,3 +113,41 @@ def test_what_was_made_of_rows_may_be_forgotten(redis_url: str) -> None:
         await world.close()
 
     asyncio.run(scenario())
+
+
+def test_one_look_serves_for_the_other_chunks_of_a_burst(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless a step expects a newer version of a row beside its own than was read then."""
+    looks = 0
+    calls = Client.calls
+
+    async def note(self: Client, *commands: Sequence[str]) -> object:
+        nonlocal looks
+        looks += 1
+        return await calls(self, *commands)
+
+    async def scenario() -> list[int]:
+        world = RedisWorld(redis_url)
+        winner, loser = await world.make_backends(2)
+        app = await done(winner, step(Row(APP_ROW), data=state(1)))
+        names = [f"job-{number}" for number in range(3 * JOBS_AT_ONCE)]
+        rows = [Row(job) for job in names]
+        await winner.bus.commit([step(row, data=state(1)) for row in rows], winner.locker)
+        await loser.bus.commit([step(rows[0], app, data=state(1))], loser.locker)  # it learns that it loses
+        monkeypatch.setattr(Client, "calls", note)
+        monkeypatch.setattr(_changes, "FRESH", 60.0)
+        after = []
+        for start in range(0, len(rows), JOBS_AT_ONCE):
+            if start == 2 * JOBS_AT_ONCE:
+                app = await done(winner, step(app, data=state(2)))
+            steps = [step(row, app, data=state(1)) for row in rows[start : start + JOBS_AT_ONCE]]
+            answers = await loser.bus.commit(steps, loser.locker)
+            assert {answer.verdict for answer in answers} == {Verdict.CHANGED}
+            assert {answer.rows[1].version for answer in answers} == {app.version}
+            after.append(looks)
+        monkeypatch.undo()
+        await world.close()
+        return after
+
+    assert asyncio.run(scenario()) == [1, 1, 2]

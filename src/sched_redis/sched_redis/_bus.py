@@ -76,18 +76,25 @@ class RedisBus:
 
     async def _late(self, steps: Sequence[Step]) -> dict[str, Answer]:
         """Answer the steps whose rows somebody has changed already; who is faster gets a moment."""
-        for waited in range(TURNS):
-            now, rows, is_turn = await self._changes.read(steps, self.replica)
-            if (waited and is_turn) or all(map(self._changes.has, steps)):
-                break
-            await asyncio.sleep(self._random.uniform(0, MOMENT))
+        if not self._changes.is_fresh(steps) or not all(map(self._changes.has, steps)):
+            await self._look(steps)
         late = {step.id: (step, row) for step in steps if (row := self._changes.made_of(step))}
+        now, rows = self._changes.now, self._changes.rows
         if unlike := [step for step, row in late.values() if row.data is None]:
-            rows |= await self._rows(unlike)
+            rows = rows | await self._rows(unlike)
         return {
             id_: self._decoder.unsent(step, Verdict.CHANGED, rows, now, None if row.data is None else row)
             for id_, (step, row) in late.items()
         }
+
+    async def _look(self, steps: Sequence[Step]) -> None:
+        """Look what others made of rows, until they did all of it, or it is this replica's turn."""
+        for waited in range(TURNS):
+            if waited:
+                await asyncio.sleep(self._random.uniform(0, MOMENT))
+            is_turn = await self._changes.read(steps, self.replica)
+            if (waited and is_turn) or all(map(self._changes.has, steps)):
+                break
 
     async def _rows(self, steps: Sequence[Step]) -> dict[str, bytes | None]:
         jobs = list(dict.fromkeys([job for step in steps for job, _ in step.expects]))

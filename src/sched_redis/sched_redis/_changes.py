@@ -16,6 +16,8 @@ REMEMBERED = 10_000
 """How many steps that were sent are known to have been, at least."""
 
 TURN_MS = 500
+FRESH = 1.0
+"""For how many seconds what was read serves for the other chunks of a burst."""
 
 
 class Changes:
@@ -33,6 +35,9 @@ class Changes:
         self._sent: set[str] = set()
         self._sent_before: set[str] = set()
         self._turn_ends = 0.0
+        self._asked = -FRESH
+        self.now: Micros = 0
+        self.rows: dict[str, bytes | None] = {}
 
     def sending(self, steps: Collection[Step]) -> None:
         """Remember, for a while, that these may have been committed, whatever becomes of the answer."""
@@ -40,10 +45,10 @@ class Changes:
             self._sent_before, self._sent = self._sent, set()
         self._sent.update([step.id for step in steps])
 
-    async def read(self, steps: Sequence[Step], replica: str) -> tuple[Micros, dict[str, bytes | None], bool]:
-        """Read what may concern these; the server's now, and the rows that they expect beside their own.
+    async def read(self, steps: Sequence[Step], replica: str) -> bool:
+        """Read what may concern these: `now` is the server's, `rows` are what they expect beside their own.
 
-        And whether it is the replica's turn: of all who are too slow, one sends for `TURN_MS`.
+        Tell whether it is the replica's turn: of all who are too slow, one sends for `TURN_MS`.
         """
         keys, others = self._client.keys, list({job for step in steps for job, _ in step.expects[1:]})
         begin = max(self._last, (min(step.expects[0][1] for step in steps) // 1000, 0))
@@ -58,7 +63,8 @@ class Changes:
         if is_turn:
             self._turn_ends = asked + TURN_MS / 1000
         self._read_on(begin, [(_place(id_), made) for id_, made in entries])
-        return instant(time), dict(zip(others, rows, strict=True)), loop.time() < self._turn_ends
+        self._asked, self.now, self.rows = asked, instant(time), dict(zip(others, rows, strict=True))
+        return loop.time() < self._turn_ends
 
     def _read_on(self, begin: Place, entries: Sequence[tuple[Place, dict[bytes, bytes]]]) -> None:
         if not entries or entries[0][0] != begin:  # what was read last is gone, and maybe more behind it
@@ -73,6 +79,12 @@ class Changes:
     def _learn(self, version: int, made: Sequence[bytes]) -> None:
         for place in range(0, len(made), 2):
             self._made[made[place].decode()] = (version + place // 2, made[place + 1])
+
+    def is_fresh(self, steps: Sequence[Step]) -> bool:
+        """Tell whether what was read last will do: lately, and with the other rows that these expect."""
+        expected = {other for step in steps for other in step.expects[1:]}
+        read = {(job, _wire.made_by(row)[0]) for job, row in self.rows.items()}
+        return asyncio.get_running_loop().time() - self._asked < FRESH and expected <= read
 
     def has(self, step: Step) -> bool:
         """Tell whether somebody is known to have changed the row of a step that was never sent."""
