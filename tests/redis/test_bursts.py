@@ -7,10 +7,10 @@ import pytest
 from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend, _changes
-from sched_redis._bus import BURST, RedisBus
+from sched_redis._bus import BURST, CHUNK, RedisBus
 from sched_redis._client import Client
 from schedcore.protocols import APP_ROW, Backend, Row, Step, Verdict
-from schedcore.testing.world import done, state, step
+from schedcore.testing.world import done, state, step, trigger
 
 JOBS_AT_ONCE = BURST + 1
 JOBS = [f"job-{number}" for number in range(BURST + 50)]
@@ -151,3 +151,29 @@ def test_one_look_serves_for_the_other_chunks_of_a_burst(
         return after
 
     assert asyncio.run(scenario()) == [1, 1, 2]
+
+
+def test_steps_that_send_much_travel_few_at_a_time(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis does nothing else while it commits; a step is never cut."""
+    sent: list[list[int]] = []
+    commit = RedisBus._commit
+
+    async def note(self: RedisBus, steps: list[Step], *more: int) -> object:
+        sent.append([len(step.send) for step in steps])
+        return await commit(self, steps, *more)
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        (backend,) = await world.make_backends(1)
+        monkeypatch.setattr(RedisBus, "_commit", note)
+        sizes = [1, CHUNK + 1, 1, *[100] * 5]
+        steps = [
+            step(Row(f"job-{place}"), send=tuple(trigger(f"job-{place}", at) for at in range(size)))
+            for place, size in enumerate(sizes)
+        ]
+        await done(backend, *steps)
+        monkeypatch.undo()
+        await world.close()
+
+    asyncio.run(scenario())
+    assert sent == [[1], [CHUNK + 1], [1, 100, 100], [100, 100], [100]]
