@@ -179,6 +179,13 @@ class StepsRememberedLast(Memory):
         return super().commit(step, replica)
 
 
+class AheadOfTheClock(Memory):
+    """When the clock is set back, what was noted ahead of it lasts that much longer."""
+
+    def _was_set_back(self, now: Micros) -> None:
+        pass
+
+
 class CommittedButChanged(Memory):
     """A committed step, repeated, sends its triggers again."""
 

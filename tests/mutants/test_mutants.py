@@ -32,6 +32,7 @@ CAUGHT: dict[type, str] = {
     memories.HalfAStep: "not_ours_names_the_deliveries_that_are_not_this_replicas",
     memories.NoMemoryOfSteps: "the_id_of_a_committed_step_repeated_answers_done_and_changes_nothing",
     memories.StepsRememberedLast: "repeating_a_step_that_finished_a_delivery_answers_done",
+    memories.AheadOfTheClock: "the_dead_are_taken_over_although_the_clock_was_set_back",
     memories.CommittedButChanged: "one_step_that_arrives_twice_at_once_is_committed_once",
     memories.TrimmedStream: "nothing_unfinished_is_ever_trimmed",
     memories.LosesWhatWaitsAfterReading: "many_replicas_that_receive_at_once_share_what_waits",

@@ -251,7 +251,8 @@ class SqliteBackend:
     @within(WRITE)
     def beat(self, db: Db, replica: str, facts: Mapping[str, object], ttl: p.Micros) -> p.Beat:
         epoch, newest, gap = db.run("beat").fetchone()
-        db.run("note beat", lease=LEASE)
+        for statement in ("note beat", "clamp leases", "clamp replicas"):  # the clock may have been set back
+            db.run(statement, lease=LEASE)
         db.run("put replica", id=replica, facts=codec.dump(dict(facts)), ttl=ttl)
         for tidy in ("drop replicas", "drop runs of all jobs", "forget steps"):
             db.run(tidy)

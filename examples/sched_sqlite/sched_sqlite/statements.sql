@@ -120,12 +120,19 @@ SELECT number, data FROM runs WHERE app = :app AND job = :job AND (:cursor = '' 
 ORDER BY number DESC LIMIT :limit + 1
 
 -- beat
-SELECT epoch, newest, :now - coalesce(beat, :now) FROM apps WHERE app = :app
+SELECT epoch, newest, max(0, :now - coalesce(beat, :now)) FROM apps WHERE app = :app
 
 -- note beat
 UPDATE apps SET beat = :now,
-    no_take_over_until = CASE WHEN :now - beat > 4500000 THEN :now + :lease ELSE no_take_over_until END
+    no_take_over_until = CASE WHEN :now - beat > 4500000 OR :now < beat - 1000000 THEN :now + :lease
+        ELSE no_take_over_until END
 WHERE app = :app
+
+-- clamp leases
+UPDATE triggers SET deadline = :now + :lease WHERE app = :app AND deadline > :now + :lease
+
+-- clamp replicas
+UPDATE replicas SET until = :now + :lease WHERE app = :app AND until > :now + :lease
 
 -- put replica
 REPLACE INTO replicas VALUES (:app, :id, :facts, :now, :now + :ttl)

@@ -19,6 +19,7 @@ from schedcore.protocols import APP_ROW, Answer, Delivery, Micros, Replica, Row,
 
 LEASE: Micros = 10_000_000
 LONGEST_GAP: Micros = 4_500_000
+SET_BACK: Micros = 1_000_000
 STEPS_REMEMBERED = 4096
 
 
@@ -212,6 +213,8 @@ class Memory:
         gap = 0 if self.last_beat is None else now - self.last_beat
         if gap > LONGEST_GAP:
             self.no_take_over_until = now + LEASE
+        elif gap < -SET_BACK:
+            self._was_set_back(now)
         self.last_beat = now
         if ttl:
             self.replicas[replica] = Replica(replica, dict(facts), now), now + ttl
@@ -219,7 +222,15 @@ class Memory:
             self.replicas.pop(replica, None)
         for other in [other for other, (_, until) in self.replicas.items() if until <= now]:
             del self.replicas[other]
-        return gap
+        return max(0, gap)
+
+    def _was_set_back(self, now: Micros) -> None:
+        """Let what was noted ahead of the clock last a lease from now, as after an outage, and no longer."""
+        self.no_take_over_until = until = now + LEASE
+        for item in self.delivered():
+            item.deadline = min(item.deadline, until)
+        for name, (replica, expires) in self.replicas.items():
+            self.replicas[name] = replica, min(expires, until)
 
     def may_take_over(self) -> bool:
         """Tell whether owners had the chance to renew: nothing is taken over right after an outage."""

@@ -7,10 +7,13 @@ from schedcore.testing.world import (
     GAP,
     LEASE,
     SECOND,
+    TTL,
     World,
+    beat,
     delivered,
     lapse,
     live,
+    needs,
     one,
     only,
     scenario,
@@ -147,6 +150,23 @@ class LeaseContract:
         assert len(await second.bus.take_over([delivery])) == 1, (
             "a lease after an outage it still was not taken over"
         )
+
+    @scenario("deadlines and quiet times that lie ahead of the clock: a beat that finds some shortens them")
+    async def test_the_dead_are_taken_over_although_the_clock_was_set_back(self, world: World) -> None:
+        """By an hour: not at once, since owners could not renew by it, and not an hour later."""
+        needs(world, "sets_back")
+        first, second = await world.make_backends(2)
+        await beat(first, second)
+        held = await delivered(first)
+        await world.set_back(3600 * SECOND)
+        gap = (await second.store.beat("r1", {}, TTL)).gap
+        assert gap == 0, f"a clock that was set back made a gap of {gap}"
+        assert not await second.bus.lapsed(A, 10), "taken over before its owner could renew"
+        for _ in range(4):
+            await world.advance(BEAT)
+            alive = (await second.store.beat("r1", {}, TTL)).alive
+        assert alive == {"r1"}, "who is dead counts as living for as long as the clock was ahead"
+        assert list(await second.bus.lapsed(A, 10)) == [held], "stranded for as long as the clock was ahead"
 
     @scenario("what lapsed and take_over do in an app without any beat")
     async def test_nothing_is_taken_over_before_the_first_beat(self, world: World) -> None:
