@@ -149,13 +149,19 @@ class Committer:
         return steps
 
     async def _with_held(self, job: str, rule: Rule) -> Draft | Step | None:
-        """Apply `rule` to a row with its keys; again, if a newer row without them was learnt meanwhile."""
-        while True:
+        """Apply `rule` to a row with its keys; again, if a newer row without them was learnt meanwhile.
+
+        A row that is not believed has to wait until what is remembered was put back.
+        """
+        for _ in range(HELD_TRIES):
             await self.read([job])
             row = self._row(job)
             self.rows[job] = attrs.evolve(row, held=None)  # known only for this moment
             with suppress(HeldUnknownError):
                 return rule(row, self.app)
+            if job in self.behind:
+                await asyncio.sleep(HELD_PAUSE)
+        return None
 
     def _row(self, job: str) -> Row:
         return self.app if job == APP_ROW else self.rows.get(job) or Row(job)
