@@ -93,6 +93,7 @@ class Cluster:
         pairs = zip(story.replicas, story.skews, strict=True)
         self.nodes = [Node(self, name, skew) for name, skew in pairs]
         desk = Line(self.server, cast(Process, Desk(self._desk)), self.server.store.make_backend(), Random(0))
+        self._open_desk = desk.open
         self._control = Control(desk, "desk")
 
     def node(self, name: str) -> Node:
@@ -104,8 +105,9 @@ class Cluster:
         self.broken.append(Broken(invariant, what))
 
     def _raised(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Something failed where nobody awaits it."""
-        self.fail("engine", f"{context.get('message')}: {context.get('exception')!r}")
+        """Something failed where nobody awaits it; of the dead the collector tells."""
+        if context.get("exception") is not None:
+            self.fail("engine", f"{context.get('message')}: {context['exception']!r}")
 
     # What happens.
 
@@ -148,6 +150,7 @@ class Cluster:
             log.setLevel(kept[2])
 
     def _play(self) -> None:
+        self._ask(self._open_desk("desk"))
         for node in self.nodes:
             self.later((node is not self.nodes[0]) * SECOND // 5, node.start)
         for event in self.story.events:
