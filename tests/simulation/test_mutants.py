@@ -43,7 +43,7 @@ FOUND: dict[type, tuple[str, str]] = {
     p.LapsedIgnoresNames: ("deploys", "asked"),
     p.TakeOverWithoutLease: ("freezes", "again"),
     p.NumberNotCounted: ("freezes", "tokens"),
-    p.WaitingLapses: ("calm", "tokens"),
+    p.WaitingLapses: ("deaths", "tokens"),
     p.TornTakeOver: ("noise", "again"),
     p.TornReceive: ("deaths", "again"),
     p.TornCommit: ("calm", "once"),
