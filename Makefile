@@ -9,7 +9,7 @@ STAMP := .venv/.set-up
 PROJECTS := pyproject.toml src/sched_ram/pyproject.toml src/sched_redis/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test test-faults test-matrix lint format wheels bench clean
+.PHONY: help demo demo-cluster test simulate test-faults test-matrix lint format wheels bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -23,6 +23,10 @@ demo-cluster: $(STAMP) ## watch three replicas on Redis, one of which is killed
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# Another thousand: ARGS="--from 1000". One of them again: ARGS="--replay SEED".
+simulate: $(STAMP) ## play a thousand seeds of a simulated cluster
+	$(BIN)/python -m schedcore.testing $(ARGS)
 
 # Which of them: "faults_quick" is what `make test` has too, "faults_ci" what .ci/run adds, "faults_long" the rest.
 FAULTS ?= faults_quick or faults_ci or faults_long

@@ -11,7 +11,7 @@ import pytest
 
 import schedcore
 from schedcore import protocols, testing
-from schedcore.testing import BackendContract, VirtualClock, World, scenario
+from schedcore.testing import BackendContract, SimulatedStore, VirtualClock, World, scenario
 
 ROOT = Path(__file__).parents[2]
 CORE = Path(schedcore.__file__).parent
@@ -91,12 +91,18 @@ def test_a_failure_says_condition_values_and_what_to_look_at(tmp_path: Path) -> 
 
 
 def test_without_pytest_one_line_says_what_to_install() -> None:
-    """The import fails with the extra's name."""
-    code = "import sys; sys.modules['pytest'] = None; import schedcore.testing"
+    """What needs it fails with the extra's name; clock and simulation do not need it."""
+    code = (
+        "import sys; sys.modules['pytest'] = None\n"
+        "from schedcore.testing import VirtualClock, simulate\n"
+        "assert simulate(seeds=1, minutes=0.2)\n"
+        "from schedcore.testing import BackendContract"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert last == (
-        "ModuleNotFoundError: schedcore.testing needs pytest; the extra schedcore[testing] brings it"
+        "ModuleNotFoundError: BackendContract of schedcore.testing needs pytest; "
+        "the extra schedcore[testing] brings it"
     )
 
 
@@ -118,11 +124,11 @@ def test_it_is_documented() -> None:
     """Each public name, each ability of a world and each method of a clock is in the reference."""
     page = (ROOT / "docs/reference/testing.md").read_text()
     words = {word for span in re.findall(r"`([^`\n]+)`", page) for word in re.findall(r"\w+", span)}
-    for kind in (World, VirtualClock):
+    for kind in (World, VirtualClock, SimulatedStore):
         assert {name for name in vars(kind) if not name.startswith("_")} - words == set()
     headings = set(re.findall(r"(?m)^## (\w+)$", page))
     assert set(testing.__all__) - words - headings == set()
-    assert list(testing.__all__) == sorted(testing.__all__)
+    assert set(testing.INVARIANTS) <= set(re.findall(r"`([^`\n]+)`", page))
 
 
 def test_what_a_world_does_not_declare_is_skipped(world: World) -> None:

@@ -183,7 +183,7 @@ class Memory:
         return taken
 
     def _unpark(self, jobs: frozenset[str]) -> bool:
-        known = jobs & self.parked.keys() if self.parked else ()
+        known = [job for job in self.parked if job in jobs]
         for job in known:
             self.waiting.extendleft(reversed(self.parked.pop(job)))
         return bool(known)
@@ -203,7 +203,8 @@ class Memory:
 
     def delivered(self, jobs: Iterable[str] | None = None) -> list[Item]:
         """List what is in the hands of a replica."""
-        chosen = self.items if jobs is None else self.items.keys() & set(jobs)
+        names = None if jobs is None else set(jobs)
+        chosen = [job for job in self.items if names is None or job in names]
         return [item for job in chosen for item in self.items[job].values() if item.replica]
 
     def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Micros:

@@ -1,0 +1,182 @@
+"""What has to hold of a simulated cluster that has come to rest: each invariant by its name."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+
+from schedcore._state import JobState
+from schedcore.protocols import Micros, Run
+from schedcore.testing._books import PLANNED, SECOND, Broken, JobFacts, Segment, Verdict
+from schedcore.testing._checker import Checker
+from schedcore.testing._cluster import QUIET, Cluster
+from schedcore.testing._events import Outage, Restarted
+from schedcore.testing._witness import Span, bounds
+
+INVARIANTS = {
+    "once": "a trigger is accepted once, and has one end",
+    "place": "each scheduled time is in exactly one place",
+    "counters": "scheduled times = the sum of a job's counters + what is outstanding, after each step",
+    "done": "each accepted trigger is finished, and what succeeded was run to its end",
+    "denied": "what was run is not said to be skipped, missed or paused; a line covers what it counts",
+    "ghost": "what is run is a time of the job, or was asked for",
+    "at most once": "what is to run at most once is started at most once",
+    "again": "nothing is handed out or started again while its replica is well, and gave nothing back",
+    "tokens": "each delivery has a greater token than the one before",
+    "overlap": "no two runs of a job overlap, unless it allows that, or a lease was lost and that was logged",
+    "early": "nothing is sent before its time by the store's clock",
+    "late": "while nothing is wrong, what is due starts within a second, a dead replica's work within 14",
+    "paused": "nothing planned is sent while every job is paused",
+    "old": "a step from before a loss of data changes nothing after it",
+    "rest": "when all is well, everything comes to rest, and nothing remains in the store",
+    "asked": "a store hands out jobs that the caller names, and no more than it asks for",
+    "kept": "rows and history are what was committed",
+    "definition": "the definition in force is that of the last started live replica that has the job",
+    "idle": "nobody asks the store without end",
+    "engine": "no engine fails",
+    "exits": "no process ends unasked",
+}
+"""The names of all invariants, and what each says."""
+
+PROMPT: Micros = SECOND
+TAKEN_OVER: Micros = 14 * SECOND
+
+
+def violations(cluster: Cluster) -> list[Broken]:
+    """Say what of the promise is broken, once a story has been played; nothing, if nothing is."""
+    if cluster.server.spinning:  # nothing else could be looked at
+        return [Broken("idle", cluster.server.spinning), *cluster.server.witness.broken]
+    verdict = judge(cluster)
+    witness = cluster.server.witness
+    return [
+        *cluster.broken,
+        *witness.broken,
+        *once(cluster),
+        *verdict.broken,
+        *late(cluster, verdict),
+        *rest(cluster),
+    ]
+
+
+def judge(cluster: Cluster) -> Verdict:
+    """Have the checker compare what functions recorded with what was committed."""
+    losses = cluster.server.losses
+    checker = Checker(
+        [facts(cluster, job) for job in cluster.jobs],
+        cluster.books,
+        cluster.lives,
+        lossy_until=max(losses, default=0),
+        away=outages(cluster),
+        logged=lambda job, since, until: any(since <= at <= until for at in cluster.told[job]),
+    )
+    return checker.check()
+
+
+def outages(cluster: Cluster) -> list[tuple[Micros, Micros]]:
+    """List when the store was away for all, with the time that clients need to notice that it is back."""
+    start = cluster.story.start
+    return [
+        (start + event.at, start + event.at + event.lasts + 6 * SECOND)
+        for event in cluster.story.events
+        if isinstance(event, Outage | Restarted)
+    ]
+
+
+def facts(cluster: Cluster, job: str) -> JobFacts:
+    """Tell what was declared of a job, and what was committed of it."""
+    witness = cluster.server.witness
+    state = witness.state(job)
+    lines: list[Run] = [run for run in witness.ended if run.job == job]
+    sent = [s.trigger for s in witness.sent if s.trigger.job == job and s.trigger.kind not in PLANNED]
+    asked = {trigger.key: trigger.scheduled_at for trigger in sent}
+    asked.update((r.key, r.scheduled_at) for r in lines if r.kind not in PLANNED)
+    options = cluster.jobs[job].spec.options
+    open_keys = () if state is None else (*state.outstanding, *(t.key for t in state.waiting))
+    return JobFacts(
+        job,
+        tuple(_segments(witness.spans.get(job, []), state)),
+        tuple(lines),
+        None,
+        open_keys,
+        options.overlap,
+        options.delivery,
+        None,
+        tuple(asked.items()),
+    )
+
+
+def _segments(spans: Iterable[Span], state: JobState | None) -> Iterable[Segment]:
+    for span in spans:
+        until = span.until if span.until is not None else (state.mark if state else span.since)
+        lower, upper = bounds(span.spec, span.after, until)
+        if lower < upper:
+            yield Segment(span.spec.expression, lower, upper, span.spec.tz)
+
+
+def once(cluster: Cluster) -> list[Broken]:
+    """At most one trigger was ever accepted for a job and a scheduled time, or a key; each has one end."""
+    lossy_until = max(cluster.server.losses, default=0)
+    witness = cluster.server.witness
+    fresh = [s for s in witness.sent if s.trigger.scheduled_at > lossy_until and s.store_at > lossy_until]
+    accepted = Counter((s.trigger.job, s.trigger.key) for s in fresh)
+    ends = Counter((run.job, run.key) for run in witness.ended if run.key)
+    broken = [
+        Broken("once", f"{job} {key} was accepted {number} times")
+        for (job, key), number in accepted.items()
+        if number > 1
+    ]
+    for job, key in accepted:
+        if ends[job, key] == 0 and cluster.rested:
+            broken.append(Broken("done", f"{job} {key} was accepted, and has no end"))
+    return broken
+
+
+def late(cluster: Cluster, verdict: Verdict) -> list[Broken]:
+    """Lateness is bounded where nothing was wrong: from a while before its time to its start."""
+    if cluster.server.offset or cluster.server.losses:
+        return []
+    wrong = sorted((begin, end + QUIET) for begin, end in cluster.spans_of_trouble())
+    begins = [begin for begin, _ in wrong]
+    broken = []
+    for sent in cluster.server.witness.sent:
+        trigger, spec = sent.trigger, cluster.jobs[sent.trigger.job].spec
+        if trigger.kind != "scheduled" or spec.options.overlap not in ("skip", "allow"):
+            continue
+        due = trigger.scheduled_at + spec.jitter
+        if any(end > due for _, end in wrong[: bisect_left(begins, due + 2 * SECOND)]):
+            continue
+        fate = verdict.fates.get((trigger.job, trigger.key))
+        first = fate.starts[0].t if fate is not None and fate.starts else None
+        if due < cluster.story.start + cluster.story.length and (first is None or first > due + PROMPT):
+            after = "never" if first is None else f"{(first - due) / SECOND:.1f} s late"
+            broken.append(
+                Broken("late", f"{trigger.job} {trigger.key} started {after}, though nothing was wrong")
+            )
+    if not [
+        e
+        for e in cluster.story.events
+        if type(e).__name__ not in ("Asked", "ClockJumped", "Killed", "KilledInCall")
+    ]:
+        slow = [took for took in verdict.takeovers if took > TAKEN_OVER]
+        broken += [
+            Broken("late", f"a killed replica's run was taken over {took / SECOND:.1f} s later")
+            for took in slow
+        ]
+    return broken
+
+
+def rest(cluster: Cluster) -> list[Broken]:
+    """After quiet nothing remains."""
+    broken = []
+    if not cluster.rested:
+        witness = cluster.server.witness
+        left = {job: state for job in cluster.jobs if (state := witness.state(job)) is not None}
+        for job, state in left.items():
+            if state.outstanding or state.waiting:
+                left_of = f"{len(state.outstanding)} outstanding, {len(state.waiting)} waiting"
+                what = f"{job} does not come to rest: {left_of}"
+                broken.append(Broken("rest", what))
+        if not broken:
+            broken.append(Broken("rest", "nobody could be asked whether all has come to rest"))
+    return [*broken, *(Broken("rest", what) for what in cluster.remains)]

@@ -1,0 +1,173 @@
+"""Stories that are told on purpose: each is hard on one thing, and the right design survives it."""
+
+from random import Random
+
+from schedcore.testing import Story
+from schedcore.testing import _events as e
+from schedcore.testing._events import SECOND, Event
+from schedcore.testing._story import Plan
+
+MINUTE = 60 * SECOND
+LONG = (
+    Plan("long", "@every 20s", 15, {"overlap": "skip"}),
+    Plan("queued", "@every 10s", 4, {"overlap": "queue_all", "grace": 600}),
+    Plan("once", "@every 15s", 12, {"delivery": "at_most_once"}),
+)
+SHORT = tuple(
+    Plan(f"{overlap}-{number}", "@every 2s", 0.5 * number, {"overlap": overlap})
+    for overlap in ("skip", "queue_one", "allow")
+    for number in range(2)
+)
+
+
+def story(seed: int, plans: tuple[Plan, ...], *events: Event, minutes: float = 2, replicas: int = 3) -> Story:
+    """Make one, with events in order of time."""
+    ordered = tuple(sorted(events, key=lambda event: event.at))
+    return Story(seed, (0,) * replicas, plans, ordered, round(minutes * MINUTE))
+
+
+def calm(seed: int) -> Story:
+    """Nothing happens."""
+    return story(seed, SHORT, minutes=0.5)
+
+
+def noise(seed: int) -> Story:
+    """Requests and replies are lost all the time, and each call takes its time."""
+    return story(seed, SHORT + LONG, e.Noise(2 * SECOND, 100 * SECOND, "", 0.1, 0.3, 0.3))
+
+
+def freezes(seed: int) -> Story:
+    """One replica after the other stands still for longer than a lease, in the middle of what it runs."""
+    random = Random(seed)
+    events = [
+        e.Frozen(round(at * SECOND), random.choice("abc"), round(random.uniform(11, 30) * SECOND))
+        for at in range(5, 110, 9)
+    ]
+    return story(seed, LONG, *events)
+
+
+def deaths(seed: int) -> Story:
+    """Replicas die, mostly in their calls of the store, and come back."""
+    random = Random(seed)
+    calls = ("commit", "receive", "take_over", "renew", "give_back")
+    events: list[Event] = [
+        e.KilledInCall(
+            round(at * SECOND), random.choice("abc"), random.choice(calls), random.random() < 0.6, 3 * SECOND
+        )
+        for at in range(3, 110, 4)
+    ]
+    return story(seed, LONG + SHORT, *events, *(e.Stopped(at * SECOND, "a", 0, SECOND) for at in (25, 65)))
+
+
+def outages(seed: int) -> Story:
+    """The store is away for longer than a lease, again and again, while long runs go on."""
+    random = Random(seed)
+    events = [e.Outage(at * SECOND, round(random.uniform(12, 20) * SECOND)) for at in (46, 87)]
+    plans = tuple(Plan(f"long-{number}", "@every 40s", 36) for number in range(4))
+    return story(seed, plans, *events)
+
+
+def crowded(seed: int) -> Story:
+    """Every job takes longer than it should, and nothing else is wrong."""
+    overlaps = ("skip", "queue_one", "queue_all")
+    plans = (
+        *(Plan(each, "@every 4s", 5, {"overlap": each}) for each in overlaps),
+        Plan("long", "@every 40s", 36),
+    )
+    return story(seed, plans, minutes=1)
+
+
+def late_edits(seed: int) -> Story:
+    """Deploys edit jobs while the store is away, and what fell due meanwhile is late."""
+    events: list[Event] = []
+    plans = tuple(
+        Plan(f"{each}", "@every 3s", 0.2, {"catch_up": each, "grace": 2, "overlap": "queue_all"})
+        for each in ("latest", "all", "none")
+    )
+    for number, at in enumerate((12, 42, 72)):
+        events.append(e.Outage(at * SECOND, 15 * SECOND))
+        edited = plans[number].name
+        events.append(e.Deployed((at + 8) * SECOND, ("a", "b", "c"), edited, "edit", "@every 4s"))
+    return story(seed, plans, *events)
+
+
+def short_freezes(seed: int) -> Story:
+    """Replicas stand still, one after the other, for shorter than any lease lasts."""
+    events = [e.Frozen(at * SECOND, "abc"[at % 3], 5 * SECOND + SECOND // 2) for at in range(5, 110, 8)]
+    return story(seed, LONG, *events)
+
+
+def one_dies(seed: int) -> Story:
+    """One replica dies in the middle of what it runs; the two others look for it at the same instants."""
+    plans = (*LONG, *(Plan(f"long-{number}", "@every 20s", 15) for number in range(6)))
+    return story(seed, plans, e.Killed(23 * SECOND, "a", 90 * SECOND))
+
+
+def stopped_late(seed: int) -> Story:
+    """Replicas are told to stop while they are cut off: by then others have what they ran."""
+    events: list[Event] = []
+    for number, at in enumerate(range(21, 100, 20)):
+        who = "abc"[(number + seed) % 3]
+        cut_off = e.CutOff(at * SECOND, who, 15 * SECOND, silent=False)
+        events += [cut_off, e.Stopped((at + 14) * SECOND + SECOND // 2, who, 0, SECOND)]
+    plans = tuple(Plan(f"long-{number}", "@every 20s", 18) for number in range(4))
+    return story(seed, plans, *events)
+
+
+def bad_deploy(seed: int) -> Story:
+    """A replica comes with another definition, and is gone for good."""
+    edit = e.Deployed(10 * SECOND, ("c",), "long", "edit", "@every 7s")
+    return story(seed, LONG, edit, e.Killed(30 * SECOND, "c", 600 * SECOND), minutes=1.5)
+
+
+def losses(seed: int) -> Story:
+    """The store loses all its data, while slow replicas have steps on their way."""
+    random = Random(seed)
+    events: list[Event] = [e.Noise(20 * SECOND, 90 * SECOND, "", 0, 0, 3)]
+    at = 25.0
+    while at < 100:
+        events.append(e.Restarted(round(at * SECOND), SECOND // 1000, "lost"))
+        at += random.uniform(2, 25)
+    return story(seed, SHORT, *events)
+
+
+def deploys(seed: int) -> Story:
+    """Each job is known to some of the replicas only, in turn, and the others die now and then."""
+    events: list[Event] = []
+    for number, at in enumerate(range(5, 100, 8)):
+        job, who = SHORT[number % len(SHORT)].name, "abc"[number % 3]
+        others = tuple(name for name in "abc" if name != who)
+        gone = others if number % 2 else (who,)
+        events.append(e.Deployed(at * SECOND, gone, job, "remove", restart=number % 4 < 2))
+        events.append(e.Deployed((at + 14) * SECOND, gone, job, "add", restart=number % 4 < 2))
+        if number % 3 == 0:
+            events.append(e.Killed((at + 5) * SECOND, who, 12 * SECOND))
+    return story(seed, SHORT, *events)
+
+
+def pauses(seed: int) -> Story:
+    """Everything is paused and resumed while replicas are slow."""
+    events: list[Event] = [e.Noise(2 * SECOND, 110 * SECOND, "", 0, 0, 0.5)]
+    events += [e.Paused(at * SECOND, "", 4 * SECOND, ends=False) for at in range(5, 110, 10)]
+    return story(seed, SHORT, *events)
+
+
+DIRECTED = {
+    told.__name__: told
+    for told in (
+        calm,
+        noise,
+        freezes,
+        deaths,
+        outages,
+        losses,
+        deploys,
+        pauses,
+        short_freezes,
+        one_dies,
+        bad_deploy,
+        crowded,
+        late_edits,
+        stopped_late,
+    )
+}

@@ -1,0 +1,126 @@
+"""A story is data: drawn from a seed, told in words, played the same again, and made short."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+from tests.mutants import memories
+from tests.simulation.mutants import MutantStore
+
+from schedcore.testing import INVARIANTS, BrokenPromiseError, Story, play, simulate
+from schedcore.testing import _events as e
+from schedcore.testing._drawing import draw
+from schedcore.testing._events import SECOND, Event
+from schedcore.testing._shrink import shrink
+from schedcore.testing._story import Plan
+
+DIGEST = """
+import hashlib
+from schedcore.testing import play
+from schedcore.testing._drawing import draw
+for seed in range({seeds}):
+    print(hashlib.sha256("\\n".join(play(draw(seed)).trace()).encode()).hexdigest())
+"""
+
+
+def digests(seeds: int, hashes: str) -> list[str]:
+    """Play seeds in a process of their own, with other hashes of texts."""
+    environment = {**os.environ, "PYTHONHASHSEED": hashes}
+    code = DIGEST.format(seeds=seeds)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_a_seed_plays_the_same_in_every_process() -> None:
+    """Whatever the hashes of texts are, what was played before, and in which process."""
+    first = digests(8, "1")
+    here = [play(draw(seed)) for seed in reversed(range(8))][::-1]
+    assert len(set(first)) == 8
+    assert digests(8, "2") == first
+    assert [hashlib.sha256("\n".join(p.trace()).encode()).hexdigest() for p in here] == first
+
+
+def test_a_seed_draws_everything_there_is() -> None:
+    """Among some hundred seeds is every kind of event, of overlap, catch-up, delivery and loss of data."""
+    drawn = [draw(seed) for seed in range(200)]
+    kinds = {type(event) for story in drawn for event in story.events}
+    assert {kind.__name__ for kind in kinds} == {kind.__name__ for kind in Event.__subclasses__()}
+    restarts = {event.data for story in drawn for event in story.events if isinstance(event, e.Restarted)}
+    assert restarts == {"kept", "lost", "older"}
+    options = {
+        (name, value) for story in drawn for plan in story.plans for name, value in plan.options.items()
+    }
+    wanted = {("overlap", each) for each in ("skip", "queue_one", "queue_all", "allow")}
+    wanted |= {("catch_up", each) for each in ("latest", "all", "none")}
+    assert wanted | {("delivery", "at_most_once")} <= options
+
+
+def test_a_story_is_told_in_words() -> None:
+    """Who starts, what is declared, and what happens when."""
+    story = Story(
+        7,
+        (0, -70 * SECOND),
+        (Plan("report", "@every 5s", 2, {"overlap": "skip"}),),
+        (e.Frozen(7_200_000, "b", 11 * SECOND), e.Killed(9 * SECOND, "a", 0)),
+        60 * SECOND,
+    )
+    assert str(story).splitlines() == [
+        "At 00:00:00.000 start replica a; replica b, whose clock is off by -70 s.",
+        "  report is due @every 5s and takes 2 s, overlap skip.",
+        "At 00:00:07.200 replica b is frozen for 11 s.",
+        "At 00:00:09.000 replica a is killed, and starts again 0 s later.",
+        "At 00:01:00.000 all is well again, and comes to rest.",
+    ]
+
+
+def test_every_kind_of_event_tells_itself() -> None:
+    """No event is without words, in any story."""
+    events = {type(event): event for seed in range(60) for event in draw(seed).events}
+    assert all(event.tell() for event in events.values())
+
+
+def test_shrinking_keeps_what_matters() -> None:
+    """Of many events the two that fail together remain, under the numbers that they had."""
+    story = draw(1, minutes=4)
+    assert len(story.events) > 20
+    short = shrink(story, lambda shorter: {3, 17} <= set(shorter.numbers))
+    assert short.numbers == (3, 17)
+    assert short.events == (story.events[3], story.events[17])
+    assert len(short.plans) == 1
+
+
+@pytest.fixture(scope="module")
+def failure() -> BrokenPromiseError:
+    """A broken promise: leases are judged right after an outage."""
+    with pytest.raises(BrokenPromiseError) as raised:
+        simulate(seeds=range(4, 5), minutes=2, store=partial(MutantStore, mutant=memories.OutageSteals))
+    return raised.value
+
+
+def test_a_failure_tells_seed_invariant_and_a_short_story(failure: BrokenPromiseError) -> None:
+    """And how to play it again."""
+    said = str(failure)
+    assert said.startswith("seed 4 breaks the invariant 'again'")
+    assert INVARIANTS["again"] in said
+    assert 1 <= len(failure.played.story.events) <= 4
+    assert "the store" in said
+    assert f"only={{{','.join(map(str, failure.played.story.numbers))}}}" in said
+
+
+def test_a_short_story_plays_the_same_again(failure: BrokenPromiseError) -> None:
+    """From its seed and its numbers, and so for ever."""
+    numbers = failure.played.story.numbers
+    store = partial(MutantStore, mutant=memories.OutageSteals)
+    story = draw(4, minutes=2).only(numbers)
+    story = story.without_jobs({p.name for p in story.plans} - {p.name for p in failure.played.story.plans})
+    again = play(story, store=store)
+    assert again.trace() == failure.played.trace()
+    assert "again" in again.invariants
+    assert not play(story).broken
