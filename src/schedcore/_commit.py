@@ -207,7 +207,7 @@ class Committer:
                 continue  # the app's row, with nearly every answer
             if known is None or (row.version >= known.version and not _lower_mark(row, known)):
                 self._keep(row)
-            elif known.version == before.get(row.job) and (not row.version or _fell_back(row, known)):
+            elif known.version == before.get(row.job):
                 if self.fell_back is None:
                     self._keep(row)
                     continue
@@ -250,12 +250,6 @@ def _tell(runs: Sequence[Run]) -> None:
                 run.detail,
                 extra={"event": f"run.{run.status}", "job": run.job, "status": str(run.status)},
             )
-
-
-def _fell_back(row: Row, known: Row) -> bool:
-    """Tell whether a row lost what was seen of it."""
-    both_are_jobs = isinstance(row.data, JobState) and isinstance(known.data, JobState)
-    return _lower_mark(row, known) if both_are_jobs else True
 
 
 def _lower_mark(row: Row, known: Row) -> bool:

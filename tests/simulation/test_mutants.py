@@ -78,6 +78,7 @@ ALONE: dict[str, str] = {
     "CancelOfAnything": BY_HAND,
     "GapOfEachReplica": "it only tells for how long the app was away; taking over is the store's to refuse",
     "GoodbyeIgnored": "who has left is gone ten seconds later",
+    "AheadOfTheClock": "who is dead waits for as long as the clock was set back, and is taken over then",
     "SameEpoch": "a loss is told by the versions too, which are behind what was seen",
     "ForgetsPayloads": "payload and kind of a trigger are lost on the way to the one replica that runs it",
     "ShortColumns": "a payload is cut on the way to the one replica that runs it",

@@ -132,18 +132,18 @@ class Server:
         return answer
 
     def _note(self, name: str, args: Sequence[Any], answer: Any, clears: int) -> None:
-        witness, now = self.witness, self.clock()
+        witness, now = self.witness, self.time.now
         if name == "commit":
-            witness.see(args[0], answer, self.time.now, from_before=clears != self.clears)
+            witness.see(args[0], answer, now, from_before=clears != self.clears)
         elif name == "receive":
             witness.asked_for(args[0], args[1], answer)
-            witness.handed_out(answer, now, taken_over=False)
+            witness.handed_out(answer, now, self.clock(), taken_over=False)
         elif name == "lapsed":
             witness.asked_for(args[0], args[1], answer)
         elif name == "take_over":
-            witness.handed_out(answer, now, taken_over=True)
+            witness.handed_out(answer, now, self.clock(), taken_over=True)
         elif name == "renew":
-            witness.renewed(answer.mine, now)
+            witness.renewed(answer.mine, now, self.clock())
         elif name == "give_back":
             witness.given_back(args[0])
 

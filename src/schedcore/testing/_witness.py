@@ -73,7 +73,7 @@ class Witness:
         self._seen: set[str] = set()
         self._newest: dict[tuple[str, str], Delivery] = {}
         self._returned: set[tuple[str, str]] = set()
-        self._kept: dict[tuple[str, str], Micros] = {}
+        self._kept: dict[tuple[str, str], tuple[Micros, Micros]] = {}
         self._accounts: dict[str, _Account] = {}
         self._app: AppState | None = None
 
@@ -89,8 +89,13 @@ class Witness:
                     self.broken.append(Broken("old", what))
                 self._see(step, answer.now, now)
 
-    def handed_out(self, deliveries: Sequence[Delivery], store_at: Micros, *, taken_over: bool) -> None:
-        """Take note of what the store gave a replica: with the next number, a greater token, and alone."""
+    def handed_out(
+        self, deliveries: Sequence[Delivery], now: Micros, store_at: Micros, *, taken_over: bool
+    ) -> None:
+        """Take note of what the store gave a replica: with the next number, a greater token, and alone.
+
+        A lease may run out by the store's clock, which may step, or by the time that passes.
+        """
         for delivery in deliveries:
             name = (delivery.trigger.job, delivery.trigger.key)
             before = self._newest.get(name)
@@ -104,19 +109,20 @@ class Witness:
                     what = f"number {delivery.number}, token {delivery.token}"
                     what += f", after {before.number}, {before.token}"
                     self.broken.append(Broken("tokens", f"{told} with {what}"))
-                age = store_at - self._kept.get(name, 0)
+                kept = self._kept.get(name, (0, 0))
+                age = max(now - kept[0], store_at - kept[1])
                 if not returned and not (taken_over and age >= LEASE):
                     what = f"{age / 1_000_000:g} s after another replica got it or renewed its lease"
                     self.broken.append(Broken("again", f"{told} {what}"))
             self._returned.discard(name)
-            self._newest[name], self._kept[name] = delivery, store_at
+            self._newest[name], self._kept[name] = delivery, (now, store_at)
 
-    def renewed(self, mine: Collection[Delivery], store_at: Micros) -> None:
+    def renewed(self, mine: Collection[Delivery], now: Micros, store_at: Micros) -> None:
         """Take note of leases that were renewed."""
         for delivery in mine:
             name = (delivery.trigger.job, delivery.trigger.key)
             if self._newest.get(name) == delivery:
-                self._kept[name] = store_at
+                self._kept[name] = now, store_at
 
     def asked_for(self, jobs: Collection[str], limit: int, deliveries: Sequence[Delivery]) -> None:
         """See that what was named is handed out, and no more."""
