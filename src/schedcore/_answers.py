@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import attrs
 
-from schedcore._state import AppState, JobState
+from schedcore._state import SECOND, AppState, JobState
 from schedcore._units import to_datetime
-from schedcore.values import Kind, Micros, Row, Run, Status
+from schedcore.values import Holding, Kind, Micros, Row, Run, Status
 
 
 @attrs.frozen
@@ -48,6 +49,19 @@ class RunInfo:
 
 
 @attrs.frozen
+class Running:
+    """A run that is under way, as its replica's last beat told; it has had it `since` then, in UTC."""
+
+    key: str
+    kind: Kind
+    scheduled_at: datetime
+    replica: str
+    since: datetime
+    delivery: int
+    progress: str
+
+
+@attrs.frozen
 class JobInfo:
     """What the app knows of a job, with instants in UTC.
 
@@ -55,6 +69,8 @@ class JobInfo:
         state: `idle`, `outstanding` (sent, and not finished), `paused` or `disabled`.
         counters: How many scheduled times ended how; with `outstanding` and `waiting` all of them.
         manual: The same of what was asked for by hand.
+        running: Which of `outstanding` are in the hands of a replica; the others wait for one.
+        late: By how many seconds `next_at` is overdue: no replica has decided it.
     """
 
     name: str
@@ -70,6 +86,8 @@ class JobInfo:
     manual: dict[str, int]
     declared_by: str
     note: str = ""
+    running: tuple[Running, ...] = ()
+    late: float = 0.0
 
 
 @attrs.define
@@ -98,7 +116,7 @@ class Health:
     losses: int
 
 
-def job_info(row: Row, app: Row, now: Micros) -> JobInfo:
+def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> JobInfo:
     from schedcore import _rules
 
     state = row.data
@@ -120,7 +138,27 @@ def job_info(row: Row, app: Row, now: Micros) -> JobInfo:
         manual={str(k): v for k, v in state.manual.items()},
         declared_by=state.declared_by,
         note=paused.note if paused else "",
+        running=tuple(running(holding) for holding in held),
+        late=0.0 if upcoming is None or paused else max(0, now - upcoming - state.spec.jitter) / SECOND,
     )
+
+
+def running(holding: Holding) -> Running:
+    trigger = holding.delivery.trigger
+    return Running(
+        key=_shown_key(trigger.kind, trigger.key),
+        kind=trigger.kind,
+        scheduled_at=to_datetime(trigger.scheduled_at),
+        replica=holding.replica,
+        since=to_datetime(holding.since),
+        delivery=holding.delivery.number,
+        progress=holding.note,
+    )
+
+
+def _shown_key(kind: Kind, key: str) -> str:
+    """Show a key as whoever asked for the run gave it."""
+    return key.partition(":")[2] if kind in (Kind.MANUAL, Kind.BACKFILL) else key
 
 
 def _activity(state: JobState) -> str:
@@ -133,6 +171,5 @@ def run_info(run: Run) -> RunInfo:
 
     values = attrs.asdict(run, recurse=False)
     values |= {name: when(values[name]) for name in ("scheduled_at", "last_at", "started_at", "ended_at")}
-    if run.kind in (Kind.MANUAL, Kind.BACKFILL):
-        values["key"] = run.key.partition(":")[2]
+    values["key"] = _shown_key(run.kind, run.key)
     return RunInfo(**values)

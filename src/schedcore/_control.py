@@ -18,7 +18,7 @@ from schedcore._draft import Draft
 from schedcore._state import AppState, JobState, Pause
 from schedcore._units import to_micros
 from schedcore.errors import ConfigurationError, StoreUnavailableError, UnknownJobError
-from schedcore.protocols import APP_ROW, Backend, Kind, Micros, Row, Status, Step, Verdict
+from schedcore.protocols import APP_ROW, Backend, Holding, Kind, Micros, Row, Status, Step, Verdict
 
 T = TypeVar("T")
 
@@ -124,6 +124,18 @@ class Control:
         if not isinstance(committer.rows[job].data, JobState):
             raise UnknownJobError(job, [row.job for row in await self._all_rows()])
 
+    async def check(self, job: str | None) -> None:
+        """Tell whether there is such a job; for `None`, whether the app has any.
+
+        Raises:
+            UnknownJobError: there is none.
+            ConfigurationError: the app has none.
+        """
+        if job is not None:
+            await self._existing(self._committer(), job)
+        elif not await self._link.call(lambda: self._store.rows(limit=1)):
+            raise ConfigurationError("the store knows no job of this app: is its name right, and the store?")
+
     async def _all_rows(self) -> list[Row]:
         rows: list[Row] = []
         while True:
@@ -184,7 +196,12 @@ class Control:
             rows: Sequence[Row] = await self._all_rows()
         else:
             rows = await self._link.call(lambda: self._store.rows(names))
-        return [job_info(row, app, now) for row in rows if isinstance(row.data, JobState)]
+        held: dict[str, list[Holding]] = {}
+        for holding in await self._link.call(lambda: self._store.held(names)):
+            held.setdefault(holding.delivery.trigger.job, []).append(holding)
+        return [
+            job_info(row, app, now, held.get(row.job, ())) for row in rows if isinstance(row.data, JobState)
+        ]
 
     async def history(
         self,
