@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schedcore._answers import Health, JobInfo, RunInfo, Triggered
+from schedcore._answers import Health, JobInfo, ReplicaInfo, RunInfo, Running, Triggered
 from schedcore.context import RunContext, current_run
 from schedcore.errors import (
     BackendError,
@@ -24,8 +24,10 @@ __all__ = [
     "JobInfo",
     "Kind",
     "LifecycleError",
+    "ReplicaInfo",
     "RunContext",
     "RunInfo",
+    "Running",
     "SchedcoreError",
     "Schedule",
     "ScheduleError",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
 from schedcore._state import SECOND, AppState, JobState
 from schedcore._units import to_datetime
-from schedcore.values import Holding, Kind, Micros, Row, Run, Status
+from schedcore.values import Holding, Kind, Micros, Replica, Row, Run, Status
 
 
 @attrs.frozen
@@ -31,7 +32,10 @@ class Triggered:
 
 @attrs.frozen
 class RunInfo:
-    """One line of history, with instants in UTC; `count` scheduled times up to `last_at` for a stretch."""
+    """One line of history, with instants in UTC; `count` scheduled times up to `last_at` for a stretch.
+
+    `payload` is kept of runs that are lost or dead.
+    """
 
     job: str
     scheduled_at: datetime
@@ -46,12 +50,14 @@ class RunInfo:
     ended_at: datetime | None
     attempt: int
     delivery: int
+    payload: object = None
 
 
 @attrs.frozen
 class Running:
     """A run that is under way, as its replica's last beat told; it has had it `since` then, in UTC."""
 
+    job: str
     key: str
     kind: Kind
     scheduled_at: datetime
@@ -88,6 +94,28 @@ class JobInfo:
     note: str = ""
     running: tuple[Running, ...] = ()
     late: float = 0.0
+
+
+@attrs.frozen
+class ReplicaInfo:
+    """A living replica, as its last beat described it; instants in UTC by the store's clock.
+
+    Attributes:
+        offset: By how many seconds its machine's clock is ahead of the store's.
+        jobs: How many it has.
+        running: The runs that it holds.
+        version: Of schedcore; empty where it did not say.
+    """
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime | None
+    beat_at: datetime
+    offset: float
+    jobs: int
+    running: tuple[Running, ...]
 
 
 @attrs.define
@@ -146,6 +174,7 @@ def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> J
 def running(holding: Holding) -> Running:
     trigger = holding.delivery.trigger
     return Running(
+        job=trigger.job,
         key=_shown_key(trigger.kind, trigger.key),
         kind=trigger.kind,
         scheduled_at=to_datetime(trigger.scheduled_at),
@@ -154,6 +183,28 @@ def running(holding: Holding) -> Running:
         delivery=holding.delivery.number,
         progress=holding.note,
     )
+
+
+def replica_info(replica: Replica, held: Sequence[Holding]) -> ReplicaInfo:
+    facts = replica.facts
+    started = _number(facts, "started_at")
+    return ReplicaInfo(
+        id=replica.id,
+        host=str(facts.get("host", "")),
+        pid=_number(facts, "pid"),
+        version=str(facts.get("version", "")),
+        started_at=to_datetime(started) if started else None,
+        beat_at=to_datetime(replica.beat_at),
+        offset=_number(facts, "offset_us") / SECOND,
+        jobs=_number(facts, "jobs"),
+        running=tuple(running(holding) for holding in held if holding.replica == replica.id),
+    )
+
+
+def _number(facts: Mapping[str, object], name: str) -> int:
+    """Read what another release may have written."""
+    value = facts.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _shown_key(kind: Kind, key: str) -> str:
@@ -172,4 +223,5 @@ def run_info(run: Run) -> RunInfo:
     values = attrs.asdict(run, recurse=False)
     values |= {name: when(values[name]) for name in ("scheduled_at", "last_at", "started_at", "ended_at")}
     values["key"] = _shown_key(run.kind, run.key)
+    values["payload"] = None if run.payload is None else json.loads(run.payload)
     return RunInfo(**values)

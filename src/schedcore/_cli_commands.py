@@ -9,10 +9,13 @@ import click
 from schedcore import _cli_backends, _cli_options, _cli_show
 
 _ELSEWHERE = {
+    "cancel": "_cli_cancel",
+    "dead": "_cli_dead",
     "history": "_cli_history",
     "jobs": "_cli_jobs",
     "next": "_cli_upcoming",
     "pause": "_cli_trigger",
+    "replicas": "_cli_replicas",
     "resume": "_cli_trigger",
     "run": "_cli_run",
     "trigger": "_cli_trigger",

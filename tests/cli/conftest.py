@@ -10,9 +10,12 @@ from unittest import mock
 from uuid import uuid4
 
 import pytest
+import redis
 
 from schedcore import Scheduler
 from schedcore._cli_main import invoke
+
+Ask = Callable[..., str]
 
 APP = """
 import asyncio, os
@@ -137,3 +140,30 @@ def close(shop: Shop) -> Shop:
     with scheduler:
         assert len(scheduler.blocking.jobs()) == 3
     return shop
+
+
+def snapshot(shop: Shop) -> dict[bytes, object]:
+    """Read all that the store has of the shop, byte by byte."""
+    with redis.Redis.from_url(shop.url) as client:
+        return {key: client.dump(key) for key in client.keys(f"schedcore:{{{shop.app}}}:*")}
+
+
+@pytest.fixture
+def refused(
+    untouched_shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Runs a command that is refused: with one line, and nothing changed by it."""
+    for name in ("SCHEDCORE_BACKEND", "SCHEDCORE_REDIS_URL", "SCHEDCORE_APP"):
+        monkeypatch.setenv(name, untouched_shop.environment[name])
+
+    def run(*words: str, status: int = 2) -> str:
+        before = snapshot(untouched_shop)
+        assert before
+        assert invoke(words) == status
+        assert snapshot(untouched_shop) == before
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert len(told.err.splitlines()) == 1
+        return told.err
+
+    return run

@@ -4,43 +4,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
-from tests.cli.conftest import Shop
+from tests.cli.conftest import Ask, Shop
 
 from schedcore._cli_main import invoke
-
-Ask = Callable[..., str]
-
-
-def snapshot(shop: Shop) -> dict[bytes, object]:
-    """Read all that the store has of the shop, byte by byte."""
-    with redis.Redis.from_url(shop.url) as client:
-        return {key: client.dump(key) for key in client.keys(f"schedcore:{{{shop.app}}}:*")}
-
-
-@pytest.fixture
-def refused(
-    untouched_shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """Runs a command that is refused: with one line, and nothing changed by it."""
-    for name in ("SCHEDCORE_BACKEND", "SCHEDCORE_REDIS_URL", "SCHEDCORE_APP"):
-        monkeypatch.setenv(name, untouched_shop.environment[name])
-
-    def run(*words: str, status: int = 2) -> str:
-        before = snapshot(untouched_shop)
-        assert before
-        assert invoke(words) == status
-        assert snapshot(untouched_shop) == before
-        told = capsys.readouterr()
-        assert told.out == ""
-        assert len(told.err.splitlines()) == 1
-        return told.err
-
-    return run
 
 
 def test_a_trigger_is_sent_and_runs(shop: Shop) -> None:
@@ -120,7 +90,7 @@ def test_the_history_of_a_job(shop: Shop) -> None:
     assert {line["key"] for line in found if line["kind"] == "manual"} == {"mine"}
     assert set(found[0]) == {
         *("job", "scheduled_at", "status", "kind", "key", "last_at", "count", "detail"),
-        *("replica", "started_at", "ended_at", "attempt", "delivery"),
+        *("replica", "started_at", "ended_at", "attempt", "delivery", "payload"),
     }
     done = shop.run("history", "tick", "--until", "2026-01-01", "--status", "timed-out")
     assert (done.returncode, done.stderr) == (0, "job tick has no such lines\n")

@@ -8,8 +8,18 @@ import pytest
 from tests.docs.blocks import ROOT
 
 import schedcore
-from schedcore import Kind, RunContext, Scheduler, Status, errors
-from schedcore._control import JobInfo, RunInfo, Triggered
+from schedcore import (
+    JobInfo,
+    Kind,
+    ReplicaInfo,
+    RunContext,
+    RunInfo,
+    Running,
+    Scheduler,
+    Status,
+    Triggered,
+    errors,
+)
 from schedcore._engine import Health
 from schedcore._jobs import JobOptions
 from schedcore._state import Options
@@ -74,7 +84,7 @@ def test_scheduler_options_and_methods_are_documented() -> None:
             assert default.strip(" `") == repr(parameter.default)
     named = code_words("scheduler.md")
     internal = {"wait_for", "wait_for_health", "wait_for_removal"}
-    methods = {name for name in vars(Scheduler) if not name.startswith("_")} - internal
+    methods = {name for name in dir(Scheduler) if not name.startswith("_")} - internal
     assert methods - named == set()
     keywords = {word for name in methods for word in inspect.signature(getattr(Scheduler, name)).parameters}
     assert keywords - {"self", "options", "app"} - named == set()
@@ -82,7 +92,7 @@ def test_scheduler_options_and_methods_are_documented() -> None:
 
 def test_every_field_of_what_is_answered_is_documented() -> None:
     """Each attribute of the values that a scheduler answers is named on the page about them."""
-    for value in (JobInfo, RunInfo, Triggered, Health):
+    for value in (JobInfo, ReplicaInfo, RunInfo, Running, Triggered, Health):
         fields = {field.name for field in attrs.fields(value)}
         assert fields - code_words() == set(), value
 
