@@ -9,6 +9,7 @@ import click
 from schedcore import _cli_backends, _cli_options, _cli_show
 
 _ELSEWHERE = {
+    "audit": "_cli_audit",
     "cancel": "_cli_cancel",
     "dead": "_cli_dead",
     "history": "_cli_history",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from schedcore import _asked, _rules
+from schedcore import _asked, _auditing, _rules
 from schedcore._answers import (
     JobInfo,
     ReplicaInfo,
@@ -22,6 +22,7 @@ from schedcore._answers import (
     run_info,
     running,
 )
+from schedcore._audit import Audit
 from schedcore._commit import Committer
 from schedcore._draft import Draft
 from schedcore._state import AppState, JobState, Pause
@@ -254,6 +255,16 @@ class Control:
         if not runs:
             await self._existing(self._committer(), job)
         return [run_info(run) for run in runs]
+
+    async def audit(self, job: str | None, *, after: datetime, until: datetime | None = None) -> list[Audit]:
+        """Compare the schedule of a job, or of all, with the history, time by time."""
+        if job is None:
+            rows: Sequence[Row] = await self._all_rows()
+        else:
+            await self._existing(self._committer(), job)
+            rows = await self._link.call(lambda: self._store.rows([job]))
+        now, app, lines = await self._link.call(lambda: _auditing.read(self._store, rows))
+        return _auditing.compare(rows, app, lines, after, until, now)
 
 
 def _app_step(step_id: str, app: Row, change: Change) -> Step:

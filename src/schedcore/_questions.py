@@ -11,6 +11,7 @@ from schedcore._units import Seconds, seconds
 from schedcore.protocols import Status
 
 if TYPE_CHECKING:
+    from schedcore._audit import Audit
     from schedcore._lifetimes import Lifetime
 
 
@@ -98,6 +99,19 @@ class Questions:
             UnknownJobError: the app has no such job.
         """
         return await self._lifetime.ask(lambda control: control.cancel(name, key))
+
+    async def audit(
+        self, name: str | None = None, *, after: datetime, until: datetime | None = None
+    ) -> list[Audit]:
+        """Compare the schedule of a job, or of all, with the history: each scheduled time in (after, until].
+
+        Without `until`, up to now. What cannot be known, because the history is trimmed, say, is said.
+
+        Raises:
+            UnknownJobError: the app has no such job.
+            ConfigurationError: a job has too many scheduled times between the two, or none was due yet.
+        """
+        return await self._lifetime.ask(lambda control: control.audit(name, after=after, until=until))
 
     async def replicas(self) -> list[ReplicaInfo]:
         """List the living replicas of the app, the oldest first, with what they run."""

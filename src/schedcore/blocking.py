@@ -11,6 +11,7 @@ from schedcore._units import Seconds, seconds
 from schedcore.protocols import Status
 
 if TYPE_CHECKING:
+    from schedcore._audit import Audit
     from schedcore._control import Control
 
 T = TypeVar("T")
@@ -83,6 +84,12 @@ class Blocking:
     def cancel(self, name: str, key: str | None = None) -> list[Running]:
         """Block on `Scheduler.cancel`."""
         return self._scheduler.wait_for(lambda control: control.cancel(name, key))
+
+    def audit(
+        self, name: str | None = None, *, after: datetime, until: datetime | None = None
+    ) -> list[Audit]:
+        """Block on `Scheduler.audit`."""
+        return self._scheduler.wait_for(lambda control: control.audit(name, after=after, until=until))
 
     def replicas(self) -> list[ReplicaInfo]:
         """Block on `Scheduler.replicas`."""

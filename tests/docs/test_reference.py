@@ -9,6 +9,8 @@ from tests.docs.blocks import ROOT
 
 import schedcore
 from schedcore import (
+    Audit,
+    Audited,
     JobInfo,
     Kind,
     ReplicaInfo,
@@ -92,7 +94,7 @@ def test_scheduler_options_and_methods_are_documented() -> None:
 
 def test_every_field_of_what_is_answered_is_documented() -> None:
     """Each attribute of the values that a scheduler answers is named on the page about them."""
-    for value in (JobInfo, ReplicaInfo, RunInfo, Running, Triggered, Health):
+    for value in (Audit, Audited, JobInfo, ReplicaInfo, RunInfo, Running, Triggered, Health):
         fields = {field.name for field in attrs.fields(value)}
         assert fields - code_words() == set(), value
 

@@ -145,6 +145,7 @@ runs = st.builds(
     maybe_micros,
     st.integers(0),
     st.integers(0),
+    st.none() | texts,
 )
 values = jobs | apps | triggers | runs | plain
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
