@@ -14,7 +14,8 @@ from schedcore.errors import ConfigurationError
 from schedcore.scheduler import Scheduler
 
 NOT_FINE = 1
-FINE = ("sent", "waiting", "succeeded")
+PENDING = ("sent", "waiting")
+FINE = (*PENDING, "succeeded")
 
 
 @click.command(short_help="Trigger a job now, beside its schedule.")
@@ -53,12 +54,14 @@ def trigger(
         raise click.UsageError(f"name the JOB{taken}")
     content, patience = _payload(payload), _patience(wait)
     with asking(app, backend) as scheduler:
-        try:
-            said = scheduler.blocking.trigger(
-                job, payload=content, key=key, wait=wait is not None, timeout=patience
-            )
-        except TimeoutError as exc:
-            raise click.ClickException(str(exc)) from exc
+        said = scheduler.blocking.trigger(job, payload=content, key=key)
+        if said.outcome in PENDING and not scheduler.blocking.replicas():
+            click.echo(f"no replica of app {scheduler.app} is alive: it runs once one is", err=True)
+        if said.outcome in PENDING and wait is not None:
+            try:
+                said = scheduler.blocking.trigger(job, key=said.key, wait=True, timeout=patience)
+            except TimeoutError as exc:
+                raise click.ClickException(str(exc)) from exc
     if as_json:
         _cli_show.show_json(said)
     else:
