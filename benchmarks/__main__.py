@@ -10,7 +10,9 @@ ALL = {"schedules": schedules.main, "engine": engine.main, "cluster": cluster.ma
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run what was asked for; say what there is where something else was."""
+    if unknown := [name for name in sys.argv[1:] if name not in ALL]:
+        sys.exit(f"{__doc__}\n\nThere is no {unknown[0]!r}; there are {', '.join(ALL)}.")
     for name in sys.argv[1:] or ALL:
         print(f"== {name}")
         ALL[name]()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -75,8 +75,8 @@ class Committer:
         names = [*jobs, APP_ROW]
         for start in range(0, len(names), 1000):
             part = names[start : start + 1000]
-            seen = self.newest
-            self._learn(await self._link.call(lambda part=part: self._store.rows(part)), seen)  # type: ignore[misc]
+            before = {job: self._row(job).version for job in part}
+            self._learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
 
     async def apply(self, jobs: Sequence[str], rule: Rule, *, app: bool = True) -> dict[str, Answer]:
         """Apply `rule` to each job's row, and commit; the answers of those for which it said anything.
@@ -102,18 +102,22 @@ class Committer:
             for start in range(0, len(todo), CHUNK):
                 steps = await self._steps(todo[start : start + CHUNK], rule, app)
                 for step, answer in zip(steps, await self._commit(steps), strict=True):
+                    if answer.verdict is Verdict.DONE:
+                        answers[step.job] = answer
+                        continue
                     waits = answer.verdict is Verdict.HELD or not self.behind.isdisjoint(_jobs_of(step))
                     if answer.verdict is Verdict.CHANGED and not waits:
                         again.append(step.job)
                         lost[step.job] += 1
-                    elif waits and answer.verdict is not Verdict.DONE and tries < HELD_TRIES:
+                    elif waits and tries < HELD_TRIES:
                         again.append(step.job)
                         held = True
                     else:
                         answers[step.job] = answer
                 await asyncio.sleep(0)
-            await self._release([job for job in todo if lost[job] >= LOST_OFTEN and job not in again], turn)
-            await self._reserve([job for job in again if lost[job] >= LOST_OFTEN], turn)
+            often = [job for job, times in lost.items() if times >= LOST_OFTEN]
+            await self._release([job for job in often if job not in again], turn)
+            await self._reserve([job for job in often if job in again], turn)
             tries += held
             if held or waiting:
                 await asyncio.sleep(HELD_PAUSE)
@@ -173,22 +177,26 @@ class Committer:
     async def _commit(self, steps: Sequence[Step]) -> Sequence[Answer]:
         if not steps:
             return ()
-        seen = self.newest
         answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
         for step, answer in zip(steps, answers, strict=True):
-            self._learn(answer.rows, seen)
+            self._learn(answer.rows, dict(step.expects))
             if step.runs and answer.verdict is Verdict.DONE:
                 _tell(step.runs)
         return answers
 
-    def _learn(self, rows: Sequence[Row], seen: int) -> None:
-        """Keep rows newer than those known; `seen` was the newest version known before the call was sent."""
+    def _learn(self, rows: Sequence[Row], before: Mapping[str, int]) -> None:
+        """Keep rows newer than those known; `before` are the versions that were known when the call was sent.
+
+        What was learnt meanwhile proves nothing against an answer: that may be older.
+        """
         for row in rows:
             known = self.app if row.job == APP_ROW else self.rows.get(row.job)
             self.newest = max(self.newest, row.version)
+            if row is known and not self.behind:
+                continue  # the app's row, with nearly every answer
             if known is None or (row.version >= known.version and not _lower_mark(row, known)):
                 self._keep(row)
-            elif known.version <= seen and (not row.version or _fell_back(row, known)):
+            elif known.version == before.get(row.job) and (not row.version or _fell_back(row, known)):
                 if self.fell_back is None:
                     self._keep(row)
                     continue

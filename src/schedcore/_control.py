@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import attrs
 
@@ -62,6 +63,7 @@ class Control:
         self._backend = backend
         self._link = OneTry()
         self._replica = replica
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def _committer(self) -> Committer:
         return Committer(self._backend, self._link, self._replica, f"+{os.urandom(8).hex()}")
@@ -79,7 +81,6 @@ class Control:
         text = _asked.payload(payload)
         key = os.urandom(16).hex() if key is None else _asked.key_of(key)
         committer, now = self._committer(), await self._link.call(self._store.now)
-        await self._existing(committer, job)
         said: list[str] = []
 
         def rule(row: Row, _: Row) -> Draft | None:
@@ -89,7 +90,10 @@ class Control:
             said[:] = [outcome]
             return draft
 
-        answers = await committer.apply([job], rule, app=False)
+        # Hundreds at once would only be in each other's way, and one of them after the other gets through.
+        async with self._turns.setdefault(_name(job), asyncio.Lock()):
+            await self._existing(committer, job)
+            answers = await committer.apply([job], rule, app=False)
         if job in answers and answers[job].verdict is Verdict.HELD:
             return Triggered(job, key, "held")
         if wait:

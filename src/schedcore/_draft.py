@@ -134,7 +134,7 @@ class Draft:
         )
         state = self.state
         if trigger.key in state.outstanding:
-            state.outstanding = tuple(key for key in state.outstanding if key != trigger.key)
+            state.outstanding = tuple([key for key in state.outstanding if key != trigger.key])
             self._account(trigger.key, trigger.kind, outcome.status, outcome.detail)
             if outcome.status is Status.SUCCEEDED and outcome.ended_at is not None:
                 state.last_success = max(outcome.ended_at, state.last_success or outcome.ended_at)

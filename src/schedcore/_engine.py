@@ -70,11 +70,11 @@ class Engine:
         self.clock = StoreClock(clock)
         self.link = Link(app, random)
         self.committer = Committer(backend, self.link, replica)
-        self.ticker = Ticker(self.committer, self.clock, random)
-        self.runner = Runner(self.jobs, self.clock.now, random, concurrency=concurrency, threads=threads)
+        runner = self.runner = Runner(jobs, self.clock.now, random, concurrency=concurrency, threads=threads)
+        self.ticker = Ticker(self.committer, self.clock, random, runner.burst)
         self.pulse = Pulse(backend, replica, self.clock, self.committer, self.runner, self._facts)
         self.reporter = Reporter(
-            self.committer, replica, self._give_back, self.runner.forget, self.ticker.caught_up
+            self.committer, replica, self._give_back, runner.forget, self.ticker.caught_up, runner.calm
         )
         self.runner.report = self.reporter.report
         self.runner.hurry = self.pulse.hurry

@@ -7,6 +7,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import Any
 
 from schedcore._draft import Outcome
 from schedcore._foreground import may_interrupt
@@ -55,7 +56,6 @@ class Execution:
         "received_at",
         "started_at",
         "task",
-        "told",
     )
 
     def __init__(self, delivery: Delivery, job: Job, now: Callable[[], Micros], random: Random) -> None:
@@ -67,13 +67,12 @@ class Execution:
         self.random = random
         self.received_at = now()
         self.began = False
-        self._undecided = [None]
+        self._undecided = True
         self.over = False
-        self.told = False
         self.in_thread = False
         self.started_at: Micros = 0
         self.ended_by: str | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Any] | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -89,8 +88,8 @@ class Execution:
     def decide(self) -> bool:
         """Take the one decision of a delivery, to begin or to give it back; tell whether it was open."""
         try:
-            self._undecided.pop()
-        except IndexError:
+            del self._undecided  # only one of two threads can
+        except AttributeError:
             return False
         return True
 
@@ -233,8 +232,7 @@ def call_plain(job: Job, context: RunContext) -> None:
         )
 
 
-async def attempt_coroutine(execution: Execution) -> None:
-    """Await the job's coroutine function."""
+def attempt_coroutine(execution: Execution) -> Awaitable[None]:
+    """Call the job's coroutine function, for its coroutine to be awaited."""
     job = execution.job
-    result = job.function(execution.context) if job.wants_context else job.function()
-    await result  # type: ignore[misc]
+    return job.function(execution.context) if job.wants_context else job.function()  # type: ignore[return-value]

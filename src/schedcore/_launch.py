@@ -6,11 +6,10 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from schedcore._draft import Outcome
 from schedcore._execute import Execution, attempt_coroutine, call_plain
@@ -53,7 +52,7 @@ class InLoop:
         """Make a task for each."""
         loop = asyncio.get_running_loop()
         for execution in executions:
-            task = loop.create_task(self._run(execution), context=copy_context())
+            task = loop.create_task(self._run(execution))
             execution.loop, execution.task = loop, task
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -119,7 +118,7 @@ class OtherLoop:
         self._blocked = False
         self._timer: asyncio.TimerHandle | None = None
         self._answering = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[Outcome | None], Execution] = {}
 
     def responsive(self) -> bool:
         """Tell whether the last hand-over was acknowledged; if not, it will be said when it is."""
@@ -147,14 +146,10 @@ class OtherLoop:
             awaited, self._asked, self._awaited = self._awaited, False, False
         if awaited and not self._engine.is_closed():
             self._engine.call_soon_threadsafe(self._acknowledged)
-        target, incoming, tasks = self._target, self._incoming, self._tasks
+        target, incoming = self._target, self._incoming
         while incoming:
             execution = incoming.popleft()
-            task = target.create_task(self._run(execution), context=copy_context())
-            execution.loop, execution.task = target, task
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-            task.add_done_callback(partial(self._never_told, execution, self._send))
+            self._follow(execution, target, execution.perform(attempt_coroutine))
         target.call_soon(self._begun)
 
     def _begun(self) -> None:
@@ -178,42 +173,44 @@ class OtherLoop:
         if owed and not self._blocked:
             self._timer = self._engine.call_later(PATIENCE - owed, self._look)
 
-    async def _run(self, execution: Execution) -> None:
-        outcome = await execution.perform(attempt_coroutine)
-        execution.told = True
-        self._send(execution, outcome)
+    def _follow(
+        self, execution: Execution, loop: asyncio.AbstractEventLoop, run: Coroutine[Any, Any, Outcome | None]
+    ) -> None:
+        task = loop.create_task(run)
+        execution.loop, execution.task = loop, task
+        self._tasks[task] = execution
+        task.add_done_callback(self._ended)
 
-    def _never_told(self, execution: Execution, tell: Ended, task: asyncio.Task[None]) -> None:
-        """Somebody cancelled the task before its first step, or what surrounds the function failed."""
-        if execution.told:
-            return
-        execution.told = True
+    def _ended(self, task: asyncio.Task[Outcome | None]) -> None:
+        """Tell how a task ended; it may have been cancelled before its first step, or what is ours failed."""
+        execution = self._tasks.pop(task)
+        outcome = None
         error = None if task.cancelled() else task.exception()
-        if not execution.started_at:
-            tell(execution, None)
+        if error is None and not task.cancelled():
+            outcome = task.result()
+        elif execution.started_at:
+            outcome = Outcome(Status.FAILED, f"it ended without a word ({type(error).__name__})")
+        if execution.loop is self._engine:
+            self._tell(execution, outcome)
         else:
-            tell(execution, Outcome(Status.FAILED, f"it ended without a word ({type(error).__name__})"))
+            self._send(execution, outcome)
 
     def plain(self, execution: Execution) -> None:
         """Run attempts in threads; what lies between them waits on the engine's loop."""
-        task = self._engine.create_task(self._run_plain(execution), context=copy_context())
-        execution.loop, execution.task = self._engine, task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(partial(self._never_told, execution, self._tell))
+        self._follow(execution, self._engine, self._run_plain(execution))
 
-    async def _run_plain(self, execution: Execution) -> None:
+    async def _run_plain(self, execution: Execution) -> Outcome | None:
         async def thread() -> None:
             await self._slots.acquire()
             if execution.ended_by is not None:  # interrupted just when a thread became free
                 self._slots.release()
                 raise asyncio.CancelledError
 
-        outcome = await execution.perform(self._attempt_plain, thread)
-        if not execution.started_at:
-            execution.in_thread = False
-        execution.told = True
-        self._tell(execution, outcome)
+        try:
+            return await execution.perform(self._attempt_plain, thread)
+        finally:
+            if not execution.started_at:
+                execution.in_thread = False
 
     async def _attempt_plain(self, execution: Execution) -> None:
         """Run the function in a thread, and leave it alone there if the attempt ends before it does."""

@@ -26,11 +26,11 @@ class Reporter:
         replica: str,
         give_back: Callable[[Sequence[Delivery]], Awaitable[None]],
         finished: Callable[[Sequence[Delivery]], None],
-        others_first: Callable[[], Awaitable[None]],
+        *others_first: Callable[[], Awaitable[None]],
     ) -> None:
         """Begin with nothing to report; `finished` is told which leases are no longer needed.
 
-        `others_first` is awaited before each commit.
+        `others_first` are awaited before each commit, unless something is to be given back.
         """
         self._committer = committer
         self._replica = replica
@@ -61,7 +61,8 @@ class Reporter:
         """Commit what is reported, for ever."""
         while True:
             await self._something.wait()
-            await self._others_first()
+            for other in () if self._returned else self._others_first:
+                await other()
             self._something.clear()
             ended, self._ended = self._ended, []
             returned, self._returned = self._returned, []
@@ -124,14 +125,15 @@ class Reporter:
 
     def _left(self, ended: list[Ended], answer: Answer) -> list[Ended]:
         """Let go of what is decided, and keep what is to be tried again without the refused ones."""
+        if answer.verdict is Verdict.DONE:
+            self._finished([delivery for delivery, _ in ended])
+            return []
         refused = {delivery.token for delivery in answer.refused}
-        over = [d for d, _ in ended if answer.verdict is Verdict.DONE or d.token in refused]
+        self._finished([d for d, _ in ended if d.token in refused])
         if refused:
             log.warning(
                 "result refused: job %s, another replica has taken the run over",
                 ended[0][0].trigger.job,
                 extra={"event": "run.refused", "job": ended[0][0].trigger.job},
             )
-        self._finished(over)
-        gone = {delivery.token for delivery in over}
-        return [end for end in ended if end[0].token not in gone]
+        return [end for end in ended if end[0].token not in refused]

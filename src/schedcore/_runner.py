@@ -21,6 +21,10 @@ AHEAD = 16
 
 LAST_DELIVERY = 5
 
+PAUSE = 0.01
+PATIENCE = 0.5
+"""How many seconds without a start make the end of a burst, and how many it takes at most."""
+
 
 class Runner:
     """Has deliveries run, at most `concurrency` at once, of which `threads` plain functions.
@@ -52,6 +56,7 @@ class Runner:
         self._concurrency = concurrency
         self._threads = threads
         self._running = 0
+        self._started_at = self._burst_until = 0.0
         self._plain = 0
         self.freed = asyncio.Event()
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -71,6 +76,17 @@ class Runner:
         elif self._blocked or not self.launcher.responsive():
             return 0
         return max(0, free)
+
+    def burst(self) -> None:
+        """Take note that many triggers were sent at once."""
+        self._burst_until = asyncio.get_running_loop().time() + PATIENCE
+
+    async def calm(self) -> None:
+        """Wait while the starts of a burst follow each other: they go before the record of what has ended."""
+        now = asyncio.get_running_loop().time
+        while self.accepting and (left := min(self._burst_until, self._started_at + PAUSE) - now()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
+        self._burst_until = 0.0
 
     def wanted(self) -> frozenset[str]:
         """Name the jobs that may begin here now: all, or the plain functions while the loop is blocked.
@@ -101,6 +117,7 @@ class Runner:
     def start(self, deliveries: Sequence[Delivery]) -> None:
         """Have these run; one that is the third of its trigger or later waits before it begins."""
         coroutines = []
+        self._started_at = asyncio.get_running_loop().time()
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
             if job is None or not self.accepting or self._running >= self._concurrency or self._stuck(job):

@@ -22,17 +22,21 @@ OFF: Micros = 1_000
 
 
 class Ticker:
-    """A heap of who is due when; asleep until the first of them, or until somebody changes it."""
+    """Instants, and who is due at each; asleep until the first of them, or until somebody changes it."""
 
-    def __init__(self, committer: Committer, clock: StoreClock, random: Random) -> None:
-        """Begin without jobs."""
+    def __init__(
+        self, committer: Committer, clock: StoreClock, random: Random, burst: Callable[[], None]
+    ) -> None:
+        """Begin without jobs; `burst` is told that many triggers were sent at once."""
         self.hold_until: Micros = 0
         self._slept_by = clock.offset
         self.has: Callable[[str], bool] = lambda job: True
         self._committer = committer
         self._clock = clock
         self._random = random
-        self._heap: list[tuple[Micros, str]] = []
+        self._burst = burst
+        self._heap: list[Micros] = []
+        self._at: dict[Micros, list[str]] = {}
         self._due: dict[str, Micros] = {}
         self._changed = asyncio.Event()
         self._caught_up = asyncio.Event()
@@ -48,9 +52,16 @@ class Ticker:
             if due is None or not self.has(job):
                 self._due.pop(job, None)
             elif self._due.get(job) != due:
-                self._due[job] = due
-                heapq.heappush(self._heap, (due, job))
+                self._look_at(due, job)
         self._changed.set()
+
+    def _look_at(self, due: Micros, job: str) -> None:
+        self._due[job] = due
+        if due in self._at:
+            self._at[due].append(job)
+        else:
+            self._at[due] = [job]
+            heapq.heappush(self._heap, due)
 
     def wake(self, stepped: Micros = 0) -> None:
         """Compare what is due with the clock again: its offset may have changed, or it stepped."""
@@ -67,16 +78,21 @@ class Ticker:
 
     def next_due(self) -> Micros | None:
         """Tell when the next of all jobs is due."""
-        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else None
+        while self._heap:
+            jobs = self._at[self._heap[0]]
+            while jobs and self._due.get(jobs[-1]) != self._heap[0]:
+                jobs.pop()
+            if jobs:
+                return self._heap[0]
+            del self._at[heapq.heappop(self._heap)]
+        return None
 
     def overdue(self) -> tuple[str, Micros] | None:
         """Tell the job that has been due for longest, and since when, if any is."""
         first = self.next_due()
         if first is None or first > self._clock.now():
             return None
-        return self._heap[0][1], first
+        return self._at[first][-1], first
 
     async def run(self) -> None:
         """Decide what is due, for ever."""
@@ -88,6 +104,8 @@ class Ticker:
                 for start, end in self._chunks(len(due)):
                     await self._decide(due[start:end])
             finally:
+                if len(due) > CHUNK:
+                    self._burst()
                 self._caught_up.set()
 
     def _chunks(self, number: int) -> list[tuple[int, int]]:
@@ -125,11 +143,12 @@ class Ticker:
 
     def _pop_due(self) -> list[str]:
         now, due = self._clock.now(), []
-        while self._heap and self._heap[0][0] <= now:
-            at, job = heapq.heappop(self._heap)
-            if self._due.get(job) == at:
-                del self._due[job]
-                due.append(job)
+        while self._heap and self._heap[0] <= now:
+            at = heapq.heappop(self._heap)
+            for job in sorted(self._at.pop(at)):
+                if self._due.get(job) == at:
+                    del self._due[job]
+                    due.append(job)
         return due
 
     async def _decide(self, jobs: list[str]) -> None:
@@ -149,6 +168,4 @@ class Ticker:
 
     def _again(self, job: str) -> None:
         """The store's clock is a little behind what is known of it here, or somebody has the lock."""
-        at = self._clock.now() + AGAIN
-        self._due[job] = at
-        heapq.heappush(self._heap, (at, job))
+        self._look_at(self._clock.now() + AGAIN, job)

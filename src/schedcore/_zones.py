@@ -6,7 +6,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
-from difflib import get_close_matches
 from functools import cache
 from typing import NamedTuple
 
@@ -201,6 +200,8 @@ def _installed() -> frozenset[str]:
 
 
 def _near(name: str) -> str:
+    from difflib import get_close_matches
+
     known = sorted(_names() - _HOST_ZONES)
     folded = {each.casefold().rpartition("/")[2]: each for each in known}
     folded.update({each.casefold(): each for each in known})

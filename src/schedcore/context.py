@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -99,6 +98,8 @@ class RunContext:
     @property
     def payload(self) -> Any:
         """What a trigger by hand carries, as JSON gives it back; else `None`."""
+        import json
+
         text = self._delivery.trigger.payload
         return None if text is None else json.loads(text)
 

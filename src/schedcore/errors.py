@@ -18,7 +18,6 @@ SchedcoreError
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class SchedcoreError(Exception):
@@ -64,6 +63,8 @@ class UnknownJobError(SchedcoreError, LookupError):
     """No job has that name; lists the nearest that exist."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
+        from difflib import get_close_matches
+
         names = sorted(known)
         folded = {known.lower(): known for known in names}
         near = [folded[match] for match in get_close_matches(name.lower(), folded, n=3)]
@@ -143,5 +144,7 @@ _ALSO_KNOWN_AS = {
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the option that was probably meant, for a message; nothing if none is near."""
+    from difflib import get_close_matches
+
     near = [_ALSO_KNOWN_AS[name]] if name in _ALSO_KNOWN_AS else get_close_matches(name, sorted(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,11 +1,13 @@
 """When the engine fires, and that it sleeps in between."""
 
 import asyncio
+from collections.abc import Sequence
 
 from tests.engine.replica import RARELY, Replica, second, virtual
 from tests.simulation.virtual import VirtualLoop, run_virtual
 
 from schedcore import Kind, Status
+from schedcore.protocols import Answer, Locker, Step
 
 
 @virtual
@@ -175,5 +177,64 @@ def test_two_replicas_fire_each_time_once() -> None:
             await asyncio.sleep(60.5)
             assert sorted(first.starts + second.starts) == list(range(1, 61))
             assert await first.counters() == {"succeeded": 60}
+
+    run_virtual(play())
+
+
+def test_what_is_to_start_goes_before_the_record_of_what_has_ended() -> None:
+    """Of many jobs due at one instant all have started, one behind the other, before an end is committed."""
+
+    async def play() -> None:
+        replica = Replica(concurrency=1)
+        for number in range(200):
+            replica.add(f"job-{number}", "@every 10s")
+        started: list[int] = []
+        commit = replica.backend.bus.commit
+
+        async def noting(steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+            if any(step.done for step in steps):
+                started.append(len(replica.starts))
+            return await commit(steps, locker)
+
+        replica.backend.bus.commit = noting  # type: ignore[method-assign]
+        async with replica.running():
+            await asyncio.sleep(10.1)
+            assert started[0] == 200
+
+    run_virtual(play())
+
+
+def test_ends_are_recorded_however_busy_the_replica_is() -> None:
+    """One start follows the other without a pause, and yet the ends are committed within a second."""
+
+    async def play() -> None:
+        replica = Replica(concurrency=1)
+
+        async def brief() -> None:
+            replica.note()
+            await asyncio.sleep(0.001)
+
+        for number in range(2000):
+            replica.add(f"job-{number}", "@every 10s", brief)
+        async with replica.running():
+            await asyncio.sleep(11)
+            assert 900 <= len(replica.starts) < 1100
+            assert sum([bool(await replica.counters(f"job-{number}")) for number in range(2000)]) >= 400
+
+    run_virtual(play())
+
+
+def test_of_many_runs_a_second_each_is_recorded_before_the_jobs_next() -> None:
+    """Somebody starts every millisecond, and no end waits for that: nothing is skipped."""
+
+    async def play() -> None:
+        replica = Replica()
+        for number in range(100):
+            replica.add(f"job-{number}", "@every 100ms", jitter=0.099)
+        async with replica.running():
+            await asyncio.sleep(3)
+            infos = await replica.control.jobs()
+            assert len({at % 0.1 // 0.001 for at in replica.starts}) > 50
+            assert {status for info in infos for status in info.counters} == {"succeeded"}
 
     run_virtual(play())

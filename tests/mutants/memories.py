@@ -171,8 +171,12 @@ class NoMemoryOfSteps(Memory):
 class StepsRememberedLast(Memory):
     """Whether a step was committed already is asked only after its rows were compared."""
 
-    def _check(self, step: Step, replica: str, now: Micros) -> tuple[Verdict, tuple[Delivery, ...]]:
-        return super()._check(attrs.evolve(step, id=f"{step.id}?"), replica, now)
+    def commit(self, step: Step, replica: str) -> Answer:
+        if self.committed(step.id):
+            verdict, refused = self._check(step, replica, self.clock())
+            if verdict is not Verdict.DONE:
+                return Answer(verdict, tuple(self.row(job) for job, _ in step.expects), self.clock(), refused)
+        return super().commit(step, replica)
 
 
 class CommittedButChanged(Memory):

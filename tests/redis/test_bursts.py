@@ -1,14 +1,18 @@
 """Replicas that want the same burst: who is late reads rows, and sends nothing."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from tests.redis.world import RedisWorld
 
-from sched_redis._bus import BURST, RedisBus
-from schedcore.protocols import Row, Step, Verdict
-from schedcore.testing.world import done, state, step
+from sched_redis import RedisBackend, _changes
+from sched_redis._bus import BURST, CHUNK, RedisBus
+from sched_redis._client import Client
+from schedcore.protocols import APP_ROW, Backend, Row, Step, Verdict
+from schedcore.testing.world import done, state, step, trigger
 
+JOBS_AT_ONCE = BURST + 1
 JOBS = [f"job-{number}" for number in range(BURST + 50)]
 
 
@@ -44,3 +48,132 @@ def test_who_lost_a_burst_reads_before_the_next(redis_url: str, monkeypatch: pyt
 
     asyncio.run(scenario())
     assert sent == [len(JOBS), len(JOBS) - 60], "what was known to be late was sent"
+
+
+def test_who_lost_a_burst_is_not_sent_what_it_would_have_written(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fifty replicas decide the same of thousands of rows: a digest says that somebody did."""
+    asked: list[str] = []
+    send = Client._send
+
+    async def note(self: Client, patience: float, *command: object) -> object:
+        asked.append(str(command[0]))
+        return await send(self, patience, *command)  # type: ignore[arg-type]
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        winner, loser = await world.make_backends(2)
+        rows = await lose(winner, loser, [Row(job) for job in JOBS], 1)
+        monkeypatch.setattr(Client, "_send", note)
+        rows = await lose(winner, loser, rows, 2)
+        monkeypatch.undo()
+        assert [row.data for row in rows] == [state(2)] * len(JOBS)
+        assert asked.count("HMGET") == 0, "rows were read"
+        monkeypatch.setattr(Client, "_send", note)
+        await lose(winner, loser, rows, 3, unlike=7)
+        monkeypatch.undo()
+        assert asked.count("HMGET") == 1
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+async def lose(winner: Backend, loser: Backend, rows: list[Row], mark: int, unlike: int = 0) -> list[Row]:
+    """Both want the same of these rows, but for `unlike` of them; what the loser is told they are."""
+    await winner.bus.commit([step(row, data=state(mark)) for row in rows], winner.locker)
+    wanted = [state(mark if place >= unlike else -mark) for place in range(len(rows))]
+    steps = [step(row, data=data) for row, data in zip(rows, wanted, strict=True)]
+    answers = await loser.bus.commit(steps, loser.locker)
+    assert {answer.verdict for answer in answers} == {Verdict.CHANGED}
+    told = [answer.rows[0] for answer in answers]
+    read = await winner.store.rows(JOBS)
+    assert [(row.job, row.version, row.data) for row in told] == [(r.job, r.version, r.data) for r in read]
+    return told
+
+
+def test_what_was_made_of_rows_may_be_forgotten(redis_url: str) -> None:
+    """What a replica was told before some of it was dropped does not count any more."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        winner, loser = await world.make_backends(2)
+        assert isinstance(winner, RedisBackend)
+        rows = await lose(winner, loser, [Row(job) for job in JOBS], 1)
+        other = await done(winner, step(Row("other"), data=state(1)))
+        rows = await lose(winner, loser, rows, 2)  # and it is told of the other row, which it does not want
+        other = await done(winner, step(other, data=state(2)))
+        await winner._client.call("DEL", world.keys.changes)
+        await winner.bus.commit([step(row, data=state(3)) for row in rows], winner.locker)
+        late = [*[step(row, data=state(3)) for row in rows], step(Row("other"), data=state(1))]
+        answers = await loser.bus.commit(late, loser.locker)
+        assert {answer.verdict for answer in answers} == {Verdict.CHANGED}
+        told = answers[-1].rows[0]
+        assert (told.version, told.data) == (other.version, state(2))
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+def test_one_look_serves_for_the_other_chunks_of_a_burst(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless a step expects a newer version of a row beside its own than was read then."""
+    looks = 0
+    calls = Client.calls
+
+    async def note(self: Client, *commands: Sequence[str]) -> object:
+        nonlocal looks
+        looks += 1
+        return await calls(self, *commands)
+
+    async def scenario() -> list[int]:
+        world = RedisWorld(redis_url)
+        winner, loser = await world.make_backends(2)
+        app = await done(winner, step(Row(APP_ROW), data=state(1)))
+        names = [f"job-{number}" for number in range(3 * JOBS_AT_ONCE)]
+        rows = [Row(job) for job in names]
+        await winner.bus.commit([step(row, data=state(1)) for row in rows], winner.locker)
+        await loser.bus.commit([step(rows[0], app, data=state(1))], loser.locker)  # it learns that it loses
+        monkeypatch.setattr(Client, "calls", note)
+        monkeypatch.setattr(_changes, "FRESH", 60.0)
+        after = []
+        for start in range(0, len(rows), JOBS_AT_ONCE):
+            if start == 2 * JOBS_AT_ONCE:
+                app = await done(winner, step(app, data=state(2)))
+            steps = [step(row, app, data=state(1)) for row in rows[start : start + JOBS_AT_ONCE]]
+            answers = await loser.bus.commit(steps, loser.locker)
+            assert {answer.verdict for answer in answers} == {Verdict.CHANGED}
+            assert {answer.rows[1].version for answer in answers} == {app.version}
+            after.append(looks)
+        monkeypatch.undo()
+        await world.close()
+        return after
+
+    assert asyncio.run(scenario()) == [1, 1, 2]
+
+
+def test_steps_that_send_much_travel_few_at_a_time(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis does nothing else while it commits; a step is never cut."""
+    sent: list[list[int]] = []
+    commit = RedisBus._commit
+
+    async def note(self: RedisBus, steps: list[Step], *more: int) -> object:
+        sent.append([len(step.send) for step in steps])
+        return await commit(self, steps, *more)
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        (backend,) = await world.make_backends(1)
+        monkeypatch.setattr(RedisBus, "_commit", note)
+        sizes = [1, CHUNK + 1, 1, *[100] * 5]
+        steps = [
+            step(Row(f"job-{place}"), send=tuple(trigger(f"job-{place}", at) for at in range(size)))
+            for place, size in enumerate(sizes)
+        ]
+        await done(backend, *steps)
+        monkeypatch.undo()
+        await world.close()
+
+    asyncio.run(scenario())
+    assert sent == [[1], [CHUNK + 1], [1, 100, 100], [100, 100], [100]]

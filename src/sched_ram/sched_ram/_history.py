@@ -31,7 +31,9 @@ class History:
             self._number += 1
             self._keep[run.job] = keep
             line = (self._number, now, run)
-            lines = self._lines.setdefault(run.job, deque())
+            lines = self._lines.get(run.job)
+            if lines is None:
+                lines = self._lines[run.job] = deque()
             lines.append(line)
             if run.status is not Status.SUCCEEDED:
                 failures = self._failures.setdefault(run.job, deque())

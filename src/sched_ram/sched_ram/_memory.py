@@ -98,14 +98,14 @@ class Memory:
     def commit(self, step: Step, replica: str) -> Answer:
         """Do all of a step, or nothing of it."""
         now = self.clock()
-        verdict, refused = self._check(step, replica, now)
-        if verdict is Verdict.DONE and not self.committed(step.id):
-            self._apply(step, now)
+        verdict, refused = Verdict.DONE, tuple[Delivery, ...]()
+        if not self.committed(step.id):
+            verdict, refused = self._check(step, replica, now)
+            if verdict is Verdict.DONE:
+                self._apply(step, now)
         return Answer(verdict, tuple([self.row(job) for job, _ in step.expects]), now, refused)
 
     def _check(self, step: Step, replica: str, now: Micros) -> tuple[Verdict, tuple[Delivery, ...]]:
-        if self.committed(step.id):
-            return Verdict.DONE, ()
         rows = self.rows
         for job, version in step.expects:
             row = rows.get(job)

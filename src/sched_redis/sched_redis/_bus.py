@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
 from sched_redis import _wire
+from sched_redis._changes import Changes
 from sched_redis._client import BLOCK, Client
 from sched_redis._keys import GROUP, trigger_name
 from sched_redis._locker import RedisLocker
@@ -17,14 +18,18 @@ from schedcore.protocols import Answer, Delivery, Locker, Micros, Renewal, Step,
 log = logging.getLogger("schedcore")
 
 LEASE_MS = 10_000
-CHUNK = 128
-"""How many steps travel in one call: Redis does nothing else meanwhile."""
+CHUNK = 256
+"""How many steps, triggers and deliveries travel in one call, unless one step has more: Redis does nothing
+else meanwhile."""
 
 BURST = 50
 """With more steps than this, and others who were faster lately, the rows are read first."""
 
-MOMENT = 0.02
-"""Seconds that whoever lost lately leaves to others, at most, before each chunk of a burst."""
+MOMENT = 0.05
+"""Seconds, at most, that whoever lost lately waits before it looks again what others made of a burst."""
+
+TURNS = 10
+"""How often it looks, before it sends what they did not although it is not its turn."""
 
 RENEWED_AT_ONCE = 500
 PAGE = 1000
@@ -44,6 +49,7 @@ class RedisBus:
         self.replica = ""
         self._client = client
         self._decoder = _wire.Decoder()
+        self._changes = Changes(client)
         self._contended = False
         self._random = Random()
         self._more = False
@@ -56,8 +62,8 @@ class RedisBus:
         if not isinstance(locker, RedisLocker):
             return [await self._commit_locked(step, locker) for step in steps]
         answers: list[Answer] = []
-        for start in range(0, len(steps), CHUNK):
-            answers += await self._commit_chunk(steps[start : start + CHUNK])
+        for chunk in _chunks(steps):
+            answers += await self._commit_chunk(chunk)
         return answers
 
     async def _commit_chunk(self, steps: Sequence[Step]) -> Sequence[Answer]:
@@ -71,15 +77,25 @@ class RedisBus:
 
     async def _late(self, steps: Sequence[Step]) -> dict[str, Answer]:
         """Answer the steps whose rows somebody has changed already; who is faster gets a moment."""
-        await asyncio.sleep(self._random.uniform(0, MOMENT))
-        rows = await self._rows(steps)
-        late = []
-        for step in steps:
-            version, ids = _wire.made_by(rows[step.job])
-            if version != step.expects[0][1] and step.id.encode() not in ids:
-                late.append(step)
-        answers = self._decoder.unsent(late, [Verdict.CHANGED] * len(late), rows, await self._client.now())
-        return {step.id: answer for step, answer in zip(late, answers, strict=True)}
+        if not self._changes.is_fresh(steps) or not all(map(self._changes.has, steps)):
+            await self._look(steps)
+        late = {step.id: (step, row) for step in steps if (row := self._changes.made_of(step))}
+        now, rows = self._changes.now, self._changes.rows
+        if unlike := [step for step, row in late.values() if row.data is None]:
+            rows = rows | await self._rows(unlike)
+        return {
+            id_: self._decoder.unsent(step, Verdict.CHANGED, rows, now, None if row.data is None else row)
+            for id_, (step, row) in late.items()
+        }
+
+    async def _look(self, steps: Sequence[Step]) -> None:
+        """Look what others made of rows, until they did all of it, or it is this replica's turn."""
+        for waited in range(TURNS):
+            if waited:
+                await asyncio.sleep(self._random.uniform(0, MOMENT))
+            is_turn = await self._changes.read(steps, self.replica)
+            if (waited and is_turn) or all(map(self._changes.has, steps)):
+                break
 
     async def _rows(self, steps: Sequence[Step]) -> dict[str, bytes | None]:
         jobs = list(dict.fromkeys([job for step in steps for job, _ in step.expects]))
@@ -90,8 +106,10 @@ class RedisBus:
         if not steps:
             return []
         keys = self._client.keys
+        self._changes.sending(steps)
         used, fields = _wire.encode(steps, keys)
-        fixed = (keys.meta, keys.rows, keys.names, keys.stream, keys.triggers, keys.held, keys.gone)
+        state = (keys.meta, keys.rows, keys.names, keys.stream, keys.triggers, keys.held)
+        fixed = (*state, keys.gone, keys.changes)
         said = await self._client.commit((*fixed, *used), (GROUP, self.replica, lock // 1000, fields))
         return self._decoder.answers(steps, said)
 
@@ -110,11 +128,15 @@ class RedisBus:
     async def _held(self, steps: Sequence[Step]) -> list[Answer]:
         """Refuse these; a step that was committed already is answered whoever has the lock."""
         rows = await self._rows(steps)
+        now = await self._client.now()
         verdicts = [
             Verdict.DONE if step.id.encode() in _wire.made_by(rows[step.job])[1] else Verdict.HELD
             for step in steps
         ]
-        return self._decoder.unsent(steps, verdicts, rows, await self._client.now())
+        return [
+            self._decoder.unsent(step, verdict, rows, now)
+            for step, verdict in zip(steps, verdicts, strict=True)
+        ]
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
         """Read from the stream, and claim what was read; without `wait`, take what waits by name."""
@@ -254,6 +276,18 @@ class RedisBus:
         """Leave word for the holder's next renewal."""
         name = trigger_name(job, key)
         return bool(await self._client.run("cancel", [self._client.keys.triggers], (name,)))
+
+
+def _chunks(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
+    begin = weight = 0
+    for place, step in enumerate(steps):
+        own = 1 + len(step.send) + len(step.done)
+        if weight and weight + own > CHUNK:
+            yield steps[begin:place]
+            begin, weight = place, 0
+        weight += own
+    if begin < len(steps):
+        yield steps[begin:]
 
 
 def _identity(trigger: Trigger) -> tuple[str, str]:

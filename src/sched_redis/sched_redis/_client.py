@@ -13,6 +13,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
+import hiredis
 from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
 
 from sched_redis._connect import Connector
@@ -23,10 +24,18 @@ log = logging.getLogger("schedcore")
 Argument = str | bytes | int
 
 
+INCLUDED = re.compile(rb"^-- include (\w+)$", re.MULTILINE)
+
+
 @cache
 def script(name: str) -> tuple[bytes, str]:
-    """Read a script of this package, and tell the hash by which a server knows it."""
-    source = files("sched_redis").joinpath("lua", f"{name}.lua").read_bytes()
+    """Read a script of this package with its parts, and tell the hash by which a server knows it."""
+    folder = files("sched_redis").joinpath("lua")
+    parts = folder.joinpath("parts")
+    source = INCLUDED.sub(
+        lambda part: parts.joinpath(f"{part[1].decode()}.lua").read_bytes().rstrip(),
+        folder.joinpath(f"{name}.lua").read_bytes(),
+    )
     return source, sha1(source, usedforsecurity=False).hexdigest()
 
 
@@ -78,6 +87,7 @@ class Client:
 
     async def _greet(self, connection: Any) -> None:
         """Ask each new connection which server it leads to, before anything else is sent."""
+        connection.pack_command = _pack
         await connection.on_connect()
         if not self._connector.leads_to(self._redis, connection, self.keys.stream):
             return
@@ -128,13 +138,17 @@ class Client:
 
     async def now(self) -> int:
         """Tell the server's clock, in microseconds since the Unix epoch."""
-        seconds, micros = await self.call("TIME")
-        return int(seconds) * 1_000_000 + int(micros)
+        return instant(await self.call("TIME"))
 
     async def call(self, *command: Argument) -> Any:
         """Send a command."""
         async with self._turns:
             return await self._send(PATIENCE, *command)
+
+    async def calls(self, *commands: Sequence[Argument]) -> Sequence[Any]:
+        """Send several commands in one round trip."""
+        async with self._turns:
+            return await self._send(PATIENCE, *commands)  # type: ignore[no-any-return]
 
     async def run(self, name: str, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Run a script; one that the server has forgotten is sent along."""
@@ -166,7 +180,7 @@ class Client:
             return []
         return [(id_.decode(), _first(fields)) for _, entries in found or () for id_, fields in entries]
 
-    async def _send(self, patience: float, *command: Argument) -> Any:
+    async def _send(self, patience: float, *command: Argument | Sequence[Argument]) -> Any:
         client = self._redis
         if client is None:
             raise ConnectionError("the Redis backend is not open")
@@ -185,13 +199,30 @@ class Client:
         self._answered = True
         return answer
 
-    async def _ask(self, client: Any, patience: float, command: Sequence[Argument]) -> Any:
+    async def _ask(self, client: Any, patience: float, command: Sequence[Any]) -> Any:
         try:
             async with asyncio.timeout(patience):
                 route = await self._connector.routed(client, self.keys.stream)
-                return await client.execute_command(*command, **route)
+                if isinstance(command[0], str):
+                    return await client.execute_command(*command, **route)
+                pipeline = client.pipeline(transaction=False)
+                for each in command:
+                    pipeline.execute_command(*each, **route)
+                return await pipeline.execute()
         except TimeoutError:
             raise TimeoutError(f"Redis did not answer {command[0]!s} within {patience:g} s") from None
+
+
+def instant(time: Sequence[Any]) -> int:
+    """Read the answer to TIME: microseconds since the Unix epoch."""
+    seconds, micros = time
+    return int(seconds) * 1_000_000 + int(micros)
+
+
+def _pack(*command: Argument) -> list[bytes]:
+    """Pack a command in C: what redis-py's asyncio client does in Python takes 3 µs for each argument."""
+    name: Any = command[0]  # of one word or two
+    return [hiredis.pack_command((*name.split(), *command[1:]))]
 
 
 def _is_read_only(exc: ResponseError) -> bool:

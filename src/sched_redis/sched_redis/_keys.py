@@ -20,6 +20,9 @@ class Keys:
         self.held = f"{base}held"  # sorted set of the names of unfinished triggers, for finding a job's
         self.parked = f"{base}parked"  # set of the names of triggers that wait for who knows their job
         self.gone = f"{base}gone"  # list of the last steps that deleted a row
+        self.changes = (
+            f"{base}changes"  # stream: what commits made of rows, for seconds; for who loses a burst
+        )
         self.alive = f"{base}alive"  # sorted set of replicas by when their beat expires
         self.facts = f"{base}facts"  # hash by replica: how it describes itself
         self._base = base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from msgpack import packb
@@ -15,12 +16,13 @@ from schedcore.protocols import Answer, Delivery, Micros, Row, Status, Step, Tri
 
 log = logging.getLogger("schedcore")
 
+dump = codec.dump
+
 
 def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
     """Write steps as `commit.lua` reads them, and name the keys that it needs for them, in order of use."""
     used: list[str] = []
     fields: list[object] = []
-    dump = codec.dump
     for step in steps:
         send: list[object] = []
         for trigger in step.send:
@@ -34,10 +36,17 @@ def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
         if runs or not step.expects[0][1]:
             used += keys.history(step.job)
         data = step.data is not None and dump(step.data)
+        digest = data and digest_of(data)
         keep = (step.keep.lines, step.keep.failures, step.keep.age)
-        fields.append((step.id, step.job, data, step.not_before, step.expects, send, done, runs, keep))
+        change = step.id, step.job, data, digest, step.not_before, step.expects
+        fields.append((*change, send, done, runs, keep))
     packed: bytes = packb(fields, use_bin_type=False)
     return used, packed
+
+
+def digest_of(data: bytes) -> bytes:
+    """Make of a row's content what only equal contents have."""
+    return blake2b(data, digest_size=8).digest()
 
 
 def name_of(trigger: Trigger) -> str:
@@ -70,16 +79,16 @@ class Decoder:
 
     def unsent(
         self,
-        steps: Sequence[Step],
-        verdicts: Sequence[Verdict],
+        step: Step,
+        verdict: Verdict,
         rows: Mapping[str, bytes | None],
         now: Micros,
-    ) -> list[Answer]:
-        """Answer steps that were not sent, from rows that were read."""
-        return [
-            Answer(verdict, tuple([self.row(job, rows[job]) for job, _ in step.expects]), now)
-            for step, verdict in zip(steps, verdicts, strict=True)
-        ]
+        own: Row | None = None,
+    ) -> Answer:
+        """Answer a step that was not sent, from rows that were read; `own` is its own, if that is known."""
+        jobs = [job for job, _ in step.expects]
+        seen = [self.row(job, rows[job]) for job in (jobs if own is None else jobs[1:])]
+        return Answer(verdict, tuple(seen if own is None else [own, *seen]), now)
 
     def row(self, job: str, stored: bytes | None) -> Row:
         """Make a row of what is stored: "version id id", a newline, and the content."""

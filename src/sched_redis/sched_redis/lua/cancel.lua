@@ -2,10 +2,7 @@
 -- KEYS  triggers
 -- ARGV  the trigger's name
 -- Returns  1 if a replica holds it
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local there = load(redis.call('HGET', KEYS[1], ARGV[1]))
 if not there or there.replica == '' then return 0 end

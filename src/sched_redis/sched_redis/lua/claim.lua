@@ -4,10 +4,7 @@
 -- ARGV  group, replica, lease_ms, how many to read from the stream as well (0: none), then per trigger its name, the
 --       entry that was read (empty: it was not read but listed), and the token seen (0: nobody's)
 -- Returns  {token, number, data, name} per claimed trigger, the entries that were no triggers, how many were looked at
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local meta, stream, triggers, parked = unpack(KEYS)
 local call, group, replica, lease_ms = redis.call, ARGV[1], ARGV[2], ARGV[3]

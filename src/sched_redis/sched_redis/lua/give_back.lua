@@ -4,10 +4,7 @@
 -- ARGV  group, replica, how often a trigger may be handed on (0: this is no handing on), then per delivery its name and
 --       its token
 -- Returns  how many were this replica's
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local stream, triggers, parked = unpack(KEYS)
 local call, group, replica, most, given = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3]), 0

@@ -2,10 +2,7 @@
 -- KEYS  stream, triggers
 -- ARGV  group, the entry to begin with, how many to look at
 -- Returns  {token, number, data, replica, since_us, note} each, and where to go on (empty: that was all)
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local stream, triggers = unpack(KEYS)
 local call, found = redis.call, {}

@@ -4,10 +4,7 @@
 -- ARGV  group, lease_ms, the entry to begin with, how many to look at
 -- Returns  {token, number, data} each, where to go on (empty: that was all), the names parked, and 1 if somebody
 --          removed entries from the stream, or had the group skip them: mend.lua puts that right
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local meta, stream, triggers, parked = unpack(KEYS)
 local call, group, found = redis.call, ARGV[1], {}

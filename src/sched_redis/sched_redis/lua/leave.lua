@@ -2,10 +2,7 @@
 -- KEYS  stream, triggers
 -- ARGV  group, replica
 -- Returns  how many
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local stream, triggers = unpack(KEYS)
 local call, group, offered = redis.call, ARGV[1], 0

@@ -3,10 +3,7 @@
 -- KEYS  stream, triggers, parked
 -- ARGV  group, 1 to look also if the group is there
 -- Returns  how many were put back
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local stream, triggers, parked = unpack(KEYS)
 local call, group, mended, unread = redis.call, ARGV[1], 0, {}

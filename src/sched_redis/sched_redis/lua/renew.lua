@@ -2,10 +2,7 @@
 -- KEYS  stream, triggers
 -- ARGV  group, replica, then per delivery its name, its token and its note (empty: as it was)
 -- Returns  per delivery 0 (somebody else's, or nobody's), 1 (this replica's) or 2 (its own, to be cancelled)
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local stream, triggers = unpack(KEYS)
 local call, group, replica, answers = redis.call, ARGV[1], ARGV[2], {}

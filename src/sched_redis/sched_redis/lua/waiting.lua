@@ -2,10 +2,7 @@
 -- KEYS  triggers, held
 -- ARGV  "names" and the names of triggers, or "jobs" and the names of jobs
 -- Returns  {token, number, data} each
-local function load(packed) -- a trigger; nil for what is none
-  local ok, item = pcall(cmsgpack.unpack, packed or '')
-  return ok and type(item) == 'table' and item.id and item or nil
-end
+-- include trigger
 
 local triggers, held = unpack(KEYS)
 local found, names = {}, {}

@@ -1,0 +1,106 @@
+"""What others have just made of rows, told in few bytes to whoever was slower than they."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+
+from msgpack import unpackb
+
+from sched_redis import _wire
+from sched_redis._client import Client, instant
+from schedcore.protocols import Micros, Row, Step
+
+Place = tuple[int, int]
+REMEMBERED = 10_000
+"""How many steps that were sent are known to have been, at least."""
+
+TURN_MS = 500
+FRESH = 1.0
+"""For how many seconds what was read serves for the other chunks of a burst."""
+
+
+class Changes:
+    """Follows the stream in which each commit says what it made of which rows.
+
+    The oldest of what is in it goes first, so the last that it says of a job holds. What it does not tell
+    is unknown, and no harm: the commit itself compares versions.
+    """
+
+    def __init__(self, client: Client) -> None:
+        """Begin without knowing anything."""
+        self._client = client
+        self._last = (0, 0)
+        self._made: dict[str, tuple[int, bytes]] = {}
+        self._sent: set[str] = set()
+        self._sent_before: set[str] = set()
+        self._turn_ends = 0.0
+        self._asked = -FRESH
+        self.now: Micros = 0
+        self.rows: dict[str, bytes | None] = {}
+
+    def sending(self, steps: Collection[Step]) -> None:
+        """Remember, for a while, that these may have been committed, whatever becomes of the answer."""
+        if len(self._sent) > REMEMBERED:
+            self._sent_before, self._sent = self._sent, set()
+        self._sent.update([step.id for step in steps])
+
+    async def read(self, steps: Sequence[Step], replica: str) -> bool:
+        """Read what may concern these: `now` is the server's, `rows` are what they expect beside their own.
+
+        Tell whether it is the replica's turn: of all who are too slow, one sends for `TURN_MS`.
+        """
+        keys, others = self._client.keys, list({job for step in steps for job, _ in step.expects[1:]})
+        begin = max(self._last, (min(step.expects[0][1] for step in steps) // 1000, 0))
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        entries, time, is_turn, *rows = await self._client.calls(
+            ("XRANGE", keys.changes, "{}-{}".format(*begin), "+"),
+            ("TIME",),
+            ("SET", keys.lock("burst"), replica, "NX", "PX", TURN_MS),
+            *[("HGET", keys.rows, job) for job in others],
+        )
+        if is_turn:
+            self._turn_ends = asked + TURN_MS / 1000
+        self._read_on(begin, [(_place(id_), made) for id_, made in entries])
+        self._asked, self.now, self.rows = asked, instant(time), dict(zip(others, rows, strict=True))
+        return loop.time() < self._turn_ends
+
+    def _read_on(self, begin: Place, entries: Sequence[tuple[Place, dict[bytes, bytes]]]) -> None:
+        if not entries or entries[0][0] != begin:  # what was read last is gone, and maybe more behind it
+            self._made.clear()
+            self._last = (0, 0)
+        for place, made in entries:
+            if place > self._last:  # else it was read meanwhile
+                self._last = place
+                for version, packed in made.items():
+                    self._learn(int(version), unpackb(packed, raw=True))
+
+    def _learn(self, version: int, made: Sequence[bytes]) -> None:
+        for place in range(0, len(made), 2):
+            self._made[made[place].decode()] = (version + place // 2, made[place + 1])
+
+    def is_fresh(self, steps: Sequence[Step]) -> bool:
+        """Tell whether what was read last will do: lately, and with the other rows that these expect."""
+        expected = {other for step in steps for other in step.expects[1:]}
+        read = {(job, _wire.made_by(row)[0]) for job, row in self.rows.items()}
+        return asyncio.get_running_loop().time() - self._asked < FRESH and expected <= read
+
+    def has(self, step: Step) -> bool:
+        """Tell whether somebody is known to have changed the row of a step that was never sent."""
+        version, digest = self._made.get(step.job, (0, b""))
+        is_new = step.id not in self._sent and step.id not in self._sent_before
+        return version > step.expects[0][1] and bool(digest) and is_new
+
+    def made_of(self, step: Step) -> Row | None:
+        """Tell what they made of the row; without data if that is unlike what the step would have made."""
+        if not self.has(step):
+            return None
+        version, digest = self._made[step.job]
+        is_alike = step.data is not None and _wire.digest_of(_wire.dump(step.data)) == digest
+        return Row(step.job, version, step.data if is_alike else None)
+
+
+def _place(id_: bytes) -> Place:
+    milliseconds, _, number = id_.partition(b"-")
+    return int(milliseconds), int(number)

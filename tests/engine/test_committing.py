@@ -1,0 +1,54 @@
+"""What a committer makes of answers that arrive when it knows more than when it asked."""
+
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+from sched_ram import Memory, RamBackend
+from schedcore._commit import Committer
+from schedcore._link import Link
+from schedcore._state import JobState
+from schedcore.protocols import Answer, Locker, Row, Step, Verdict
+from schedcore.testing.world import done, state, step
+
+
+class OldNews:
+    """A bus that answers with what the row was a moment ago, once somebody has learnt of a newer one."""
+
+    def __init__(self, old: Row, learn: asyncio.Event) -> None:
+        self._old, self._learnt = old, learn
+
+    async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        await self._learnt.wait()
+        return [Answer(Verdict.CHANGED, (self._old,), 0) for _ in steps]
+
+
+def test_an_answer_older_than_what_was_learnt_meanwhile_is_no_loss_of_data() -> None:
+    """It was right when the question was asked: only what was known then proves a loss."""
+
+    async def scenario() -> tuple[int, list[str]]:
+        backend = RamBackend("app", memory=Memory())
+        await backend.open("r0")
+        committer = Committer(backend, Link("app", Random(1)), "r0")
+        told: list[str] = []
+        committer.fell_back = lambda: told.append("fell back")
+        first = await done(backend, step(Row("a"), data=state(1)))
+        await committer.read(["a"])
+        second = await done(backend, step(first, data=state(2)))
+        third = await done(backend, step(second, data=state(3)))
+        await done(backend, step(Row("b")))
+        await committer.read(["b"])  # the newest number of all is known by now, but not of `a`
+        learnt = asyncio.Event()
+        committer._bus = OldNews(second, learnt)  # type: ignore[assignment]
+        asking = asyncio.create_task(committer._commit([step(first, data=state(9))]))
+        await asyncio.sleep(0)
+        await committer.read(["a"])
+        learnt.set()
+        await asking
+        assert committer.rows["a"].version == third.version
+        await backend.close()
+        data = committer.rows["a"].data
+        assert isinstance(data, JobState)
+        return data.mark, told
+
+    assert asyncio.run(scenario()) == (3, [])
