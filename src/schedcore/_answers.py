@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -185,6 +184,12 @@ def running(holding: Holding) -> Running:
     )
 
 
+def _content(payload: str) -> object:
+    import json  # as rarely needed as a payload is kept
+
+    return json.loads(payload)
+
+
 def replica_info(replica: Replica, held: Sequence[Holding]) -> ReplicaInfo:
     facts = replica.facts
     started = _number(facts, "started_at")
@@ -223,5 +228,5 @@ def run_info(run: Run) -> RunInfo:
     values = attrs.asdict(run, recurse=False)
     values |= {name: when(values[name]) for name in ("scheduled_at", "last_at", "started_at", "ended_at")}
     values["key"] = _shown_key(run.kind, run.key)
-    values["payload"] = None if run.payload is None else json.loads(run.payload)
+    values["payload"] = None if run.payload is None else _content(run.payload)
     return RunInfo(**values)

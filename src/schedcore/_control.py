@@ -91,7 +91,7 @@ class Control:
             return draft
 
         # Hundreds at once would only be in each other's way, and one of them after the other gets through.
-        async with self._turns.setdefault(_name(job), asyncio.Lock()):
+        async with self._turns.setdefault(_asked.name(job), asyncio.Lock()):
             await self._existing(committer, job)
             answers = await committer.apply([job], rule, app=False)
         if job in answers and answers[job].verdict is Verdict.HELD:
