@@ -132,14 +132,22 @@ def test_every_environment_variable_is_documented() -> None:
 
 
 def test_every_command_and_its_options_are_documented() -> None:
-    """Each command has a section, in which each of its options is named."""
+    """Each command has a section, in which each of its options, and of its own commands', is named."""
+    import click
+
     from schedcore._cli_commands import cli
 
-    for name, command in cli.commands.items():
+    context = click.Context(cli)
+    assert len(cli.list_commands(context)) > 4
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        parts = [command, *getattr(command, "commands", {}).values()]
         (section,) = re.findall(
             rf"^## schedcore {name}\n(.*?)(?=^## |\Z)", text("command-line.md"), re.MULTILINE | re.DOTALL
         )
-        options = {word for option in command.params for word in (*option.opts, *option.secondary_opts)}
+        parameters = [parameter for part in parts for parameter in part.params]
+        options = {word for option in parameters for word in (*option.opts, *option.secondary_opts)}
         options = {word for word in options if word.startswith("--") and word != "--debug"}
         assert {word for word in options if word not in section} == set(), name
 
