@@ -87,9 +87,10 @@ def audit(
     until: Micros,
     now: Micros,
 ) -> Audit:
-    """Compare the schedule in (after, until] with all `lines` that the history has, newest first.
+    """Compare the schedule in (after, until] with the lines of history, newest first.
 
-    The lines are to be read after the row: what ended in between is in both.
+    These are to be read after the row: what ended in between is in both. They are all that there are; or
+    those behind `after`, and one success that was written before it, behind which nothing is missing.
 
     Raises:
         ConfigurationError: these are too many times.
@@ -152,14 +153,14 @@ def _reaches(state: JobState, lines: Sequence[Run], now: Micros) -> Micros:
     definition lets it have.
     """
     keep = state.spec.options.keep
-    sure = [line for line in lines if line.status is Status.SUCCEEDED] or list(lines[: keep.lines])
-    reaches = now if not sure else _written(sure[-1])
+    successes = [written(line) for line in lines if line.status is Status.SUCCEEDED]
+    reaches = min(successes or [written(line) for line in lines[: keep.lines][-1:]], default=now)
     if len(lines) < keep.lines:
         reaches = min(reaches, max(state.since, now - keep.age))
     return reaches
 
 
-def _written(line: Run) -> Micros:
+def written(line: Run) -> Micros:
     """Tell before when the scheduled times lie whose lines may be older than this one."""
     return max(line.ended_at or 0, line.last_at or line.scheduled_at)
 

@@ -11,7 +11,7 @@ from schedcore._audit import Audit
 from schedcore._state import AppState, JobState
 from schedcore._units import to_micros
 from schedcore.errors import ConfigurationError
-from schedcore.protocols import APP_ROW, Micros, Row, Run, Store
+from schedcore.protocols import APP_ROW, Micros, Row, Run, Status, Store
 
 AT_ONCE = 32
 """So many histories are read at once."""
@@ -19,23 +19,35 @@ AT_ONCE = 32
 ALL_LINES = 100_000_000
 
 
-async def read(store: Store, rows: Sequence[Row]) -> tuple[Micros, Row, dict[str, Sequence[Run]]]:
-    """Read the store's now, the app's row, and all lines of the jobs in `rows`: these after their rows."""
+async def read(
+    store: Store, rows: Sequence[Row], after: Micros
+) -> tuple[Micros, Row, dict[str, Sequence[Run]]]:
+    """Read the store's now, the app's row, and the lines of the jobs in `rows`: these after their rows."""
     now = await store.now()
     (app,) = await store.rows([APP_ROW])
     lines: dict[str, Sequence[Run]] = {}
     for start in range(0, len(rows), AT_ONCE):
         names = [row.job for row in rows[start : start + AT_ONCE]]
-        pages = await asyncio.gather(*[store.runs(name, limit=ALL_LINES) for name in names])
-        lines |= {name: page for name, (page, _) in zip(names, pages, strict=True)}
+        pages = await asyncio.gather(*[_lines(store, name, after) for name in names])
+        lines |= dict(zip(names, pages, strict=True))
     return now, app, lines
+
+
+async def _lines(store: Store, job: str, after: Micros) -> Sequence[Run]:
+    """Read what an audit needs: a long history is not read behind a success before its first time."""
+    older, _ = await store.runs(job, statuses=[Status.SUCCEEDED], until=after, limit=1)
+    if older and _audit.written(older[0]) <= after:
+        lines, _ = await store.runs(job, after=after, limit=ALL_LINES)
+        return [*lines, *older]
+    lines, _ = await store.runs(job, limit=ALL_LINES)
+    return lines
 
 
 def compare(
     rows: Sequence[Row],
     app: Row,
     lines: dict[str, Sequence[Run]],
-    after: datetime,
+    begin: Micros,
     until: datetime | None,
     now: Micros,
 ) -> list[Audit]:
@@ -44,7 +56,7 @@ def compare(
     Raises:
         ConfigurationError: there is no time between the two, or there are too many.
     """
-    begin, end = to_micros(after, "after"), now if until is None else to_micros(until, "until")
+    end = now if until is None else to_micros(until, "until")
     if min(end, now) <= begin:
         raise ConfigurationError("nothing was due between the two: give a stretch of the past")
     common = app.data.pauses if isinstance(app.data, AppState) else ()

@@ -201,3 +201,13 @@ def test_an_audit_tells_its_stretch() -> None:
     result = found(state(2), [run(1), run(2)], until=10, now=3)
     assert (result.job, result.until - result.after) == ("a", timedelta(seconds=3))
     assert result.after == to_datetime(T0)
+
+
+def test_the_lines_behind_a_time_and_one_success_before_it_suffice() -> None:
+    """Whether all lines are given, or those behind the first time with an older success, is the same."""
+    spec = Spec("@every 1s", options=Options(history=9))
+    lines = [run(number) for number in range(2, 10) if number != 7]
+    whole = found(state(9, spec), lines, after=5, until=9)
+    assert whole.counts == {"ran once": 3, "unaccounted": 1}
+    some = [line for line in lines if line.scheduled_at > at(5)]
+    assert found(state(9, spec), [run(4), *some], after=5, until=9) == whole
