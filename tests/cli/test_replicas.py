@@ -80,10 +80,14 @@ def test_the_living_replicas_are_listed(shop: Shop) -> None:
     assert replica["version"] == version("schedcore")
     assert replica["jobs"] == 7
     assert "k" in [run["key"] for run in replica["running"]]
-    header, line = shop.ask("replicas").splitlines()
+    with shop.scheduler():
+        oldest, newest = json.loads(shop.ask("replicas", "--json"))
+        assert (oldest["id"], newest["jobs"], newest["running"]) == (replica["id"], 0, [])
+        header, line, other = shop.ask("replicas").splitlines()
     assert header.split("  ")[0] == "REPLICA"
     assert line.startswith(replica["id"])
     assert "slower since " in line
+    assert "slower" not in other
 
 
 def test_no_replica_is_alive(closed_shop: Shop) -> None:
