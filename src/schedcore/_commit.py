@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import attrs
@@ -139,27 +138,39 @@ class Committer:
                 await self._link.call(lambda job=job: self._locker.release(ROW + job, self._replica))  # type: ignore[misc]
 
     async def _steps(self, jobs: Sequence[str], rule: Rule, app: bool) -> list[Step]:
+        """Form what `rule` says; rows of which it has to know what the bus holds are read, all in one call.
+
+        Again, if newer ones without it were learnt meanwhile. A row that is not believed waits until what is
+        remembered was put back.
+        """
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
         if unknown:
             await self.read(unknown)
-        steps = []
+        steps: list[Step] = []
+        asking = self._say(jobs, rule, app, steps)
+        for _ in range(HELD_TRIES):
+            if not asking:
+                break
+            await self.read(asking)
+            read, asking = asking, self._say(asking, rule, app, steps)
+            for job in read:  # known only for this moment
+                self.rows[job] = attrs.evolve(self._row(job), held=None)
+            if not self.behind.isdisjoint(asking):
+                await asyncio.sleep(HELD_PAUSE)
+        return steps
+
+    def _say(self, jobs: Sequence[str], rule: Rule, app: bool, steps: list[Step]) -> list[str]:
+        """Add the steps; name the jobs that could not be decided without what the bus holds."""
+        undecided = []
         for job in jobs:
             try:
                 said = rule(self._row(job), self.app)
             except HeldUnknownError:
-                said = await self._with_held(job, rule)
+                undecided.append(job)
+                continue
             if said is not None:
                 steps.append(self._step(said, app))
-        return steps
-
-    async def _with_held(self, job: str, rule: Rule) -> Draft | Step | None:
-        """Apply `rule` to a row with its keys; again, if a newer row without them was learnt meanwhile."""
-        while True:
-            await self.read([job])
-            row = self._row(job)
-            self.rows[job] = attrs.evolve(row, held=None)  # known only for this moment
-            with suppress(HeldUnknownError):
-                return rule(row, self.app)
+        return undecided
 
     def _row(self, job: str) -> Row:
         return self.app if job == APP_ROW else self.rows.get(job) or Row(job)

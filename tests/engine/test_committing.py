@@ -1,11 +1,14 @@
 """What a committer makes of answers that arrive when it knows more than when it asked."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
+
+import attrs
 
 from sched_ram import Memory, RamBackend
 from schedcore._commit import Committer
+from schedcore._draft import Draft, HeldUnknownError
 from schedcore._link import Link
 from schedcore._state import JobState
 from schedcore.protocols import Answer, Locker, Row, Step, Verdict
@@ -52,3 +55,40 @@ def test_an_answer_older_than_what_was_learnt_meanwhile_is_no_loss_of_data() -> 
         return data.mark, told
 
     assert asyncio.run(scenario()) == (3, [])
+
+
+def test_what_the_bus_holds_is_asked_once_for_all_jobs_of_a_burst() -> None:
+    """Runs that ended elsewhere look outstanding here: their rows are read together, and not one by one."""
+
+    async def scenario() -> list[int]:
+        backend = RamBackend("app", memory=Memory())
+        await backend.open("r0")
+        committer = Committer(backend, Link("app", Random(1)), "r0")
+        jobs = [f"job-{number}" for number in range(200)]
+        for job in jobs:
+            await done(backend, step(Row(job), data=state(1)))
+        await committer.read(jobs)
+        committer.rows = {job: attrs.evolve(row, held=None) for job, row in committer.rows.items()}
+        asked, rows = [], backend.store.rows
+
+        async def counted(names: Collection[str]) -> Sequence[Row]:
+            asked.append(len(names))
+            return await rows(names)
+
+        backend.store.rows = counted  # type: ignore[method-assign, assignment]
+
+        def rule(row: Row, _: Row) -> Draft:
+            if row.held is None:
+                raise HeldUnknownError
+            return Draft(row)
+
+        answers = await committer.apply(jobs, rule, app=False)
+        assert [answer.verdict for answer in answers.values()] == [Verdict.DONE] * 200
+        assert all(row.held is None for row in committer.rows.values())
+        await backend.close()
+        return asked
+
+    assert asyncio.run(scenario()) == [
+        129,
+        73,
+    ]  # one for each chunk of 128, with the app's row

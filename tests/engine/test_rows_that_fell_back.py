@@ -1,0 +1,48 @@
+"""A row that lost what was seen of it, while a rule needs to know what the bus holds."""
+
+from __future__ import annotations
+
+import asyncio
+
+import attrs
+from tests.simulation.virtual import now_us, run_virtual
+
+from sched_ram import Memory, RamBackend
+from schedcore._commit import Committer
+from schedcore._draft import Draft, HeldUnknownError
+from schedcore._state import JobState, Spec
+from schedcore.protocols import Row, Step, Verdict
+
+
+class AtOnce:
+    """Calls once."""
+
+    async def call(self, attempt):  # type: ignore[no-untyped-def]
+        return await attempt()
+
+
+def test_whoever_waits_for_what_is_remembered_lets_others_go_on() -> None:
+    """A rule that needs the keys of a row which is not believed waits, and says nothing if that lasts."""
+
+    async def main() -> tuple[bool, list[str]]:
+        memory = Memory(now_us)
+        backend = RamBackend("app", memory=memory)
+        await backend.open("r")
+        committer = Committer(backend, AtOnce(), "r")
+        hurried: list[bool] = []
+        committer.fell_back = lambda: hurried.append(True)
+        state = JobState(Spec("@every 1m"), 0, 5, "r", 0)
+        await committer.apply(["a"], lambda row, app: Step("s", "a", (("a", 0),), state), app=False)
+        memory.clear()
+
+        def rule(row: Row, app: Row) -> Draft | None:
+            if row.held is None:
+                raise HeldUnknownError
+            return Draft(attrs.evolve(row, data=state))
+
+        answers = await asyncio.wait_for(committer.apply(["a"], rule, app=False), 10)
+        committer.forget()
+        again = await committer.apply(["a"], rule, app=False)
+        return bool(hurried) and not answers, [answer.verdict for answer in again.values()]
+
+    assert run_virtual(main()) == (True, [Verdict.DONE])
