@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from schedcore._answers import Health, JobInfo, RunInfo, Triggered
+from schedcore._answers import Health, JobInfo, ReplicaInfo, RunInfo, Running, Triggered
+from schedcore._audit import Audit, Audited
 from schedcore.context import RunContext, current_run
 from schedcore.errors import (
     BackendError,
@@ -18,14 +19,18 @@ from schedcore.scheduler import Scheduler
 from schedcore.schedules import Schedule, parse_schedule
 
 __all__ = [
+    "Audit",
+    "Audited",
     "BackendError",
     "ConfigurationError",
     "Health",
     "JobInfo",
     "Kind",
     "LifecycleError",
+    "ReplicaInfo",
     "RunContext",
     "RunInfo",
+    "Running",
     "SchedcoreError",
     "Schedule",
     "ScheduleError",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import attrs
 
-from schedcore._state import AppState, JobState
+from schedcore._state import SECOND, AppState, JobState
 from schedcore._units import to_datetime
-from schedcore.values import Kind, Micros, Row, Run, Status
+from schedcore.values import Holding, Kind, Micros, Replica, Row, Run, Status
 
 
 @attrs.frozen
@@ -30,7 +31,10 @@ class Triggered:
 
 @attrs.frozen
 class RunInfo:
-    """One line of history, with instants in UTC; `count` scheduled times up to `last_at` for a stretch."""
+    """One line of history, with instants in UTC; `count` scheduled times up to `last_at` for a stretch.
+
+    `payload` is kept of runs that are lost or dead.
+    """
 
     job: str
     scheduled_at: datetime
@@ -45,6 +49,21 @@ class RunInfo:
     ended_at: datetime | None
     attempt: int
     delivery: int
+    payload: object = None
+
+
+@attrs.frozen
+class Running:
+    """A run that is under way, as its replica's last beat told; it has had it `since` then, in UTC."""
+
+    job: str
+    key: str
+    kind: Kind
+    scheduled_at: datetime
+    replica: str
+    since: datetime
+    delivery: int
+    progress: str
 
 
 @attrs.frozen
@@ -55,6 +74,8 @@ class JobInfo:
         state: `idle`, `outstanding` (sent, and not finished), `paused` or `disabled`.
         counters: How many scheduled times ended how; with `outstanding` and `waiting` all of them.
         manual: The same of what was asked for by hand.
+        running: Which of `outstanding` are in the hands of a replica; the others wait for one.
+        late: By how many seconds `next_at` is overdue: no replica has decided it.
     """
 
     name: str
@@ -70,6 +91,30 @@ class JobInfo:
     manual: dict[str, int]
     declared_by: str
     note: str = ""
+    running: tuple[Running, ...] = ()
+    late: float = 0.0
+
+
+@attrs.frozen
+class ReplicaInfo:
+    """A living replica, as its last beat described it; instants in UTC by the store's clock.
+
+    Attributes:
+        offset: By how many seconds its machine's clock is ahead of the store's.
+        jobs: How many it has.
+        running: The runs that it holds.
+        version: Of schedcore; empty where it did not say.
+    """
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime | None
+    beat_at: datetime
+    offset: float
+    jobs: int
+    running: tuple[Running, ...]
 
 
 @attrs.define
@@ -98,7 +143,7 @@ class Health:
     losses: int
 
 
-def job_info(row: Row, app: Row, now: Micros) -> JobInfo:
+def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> JobInfo:
     from schedcore import _rules
 
     state = row.data
@@ -120,7 +165,56 @@ def job_info(row: Row, app: Row, now: Micros) -> JobInfo:
         manual={str(k): v for k, v in state.manual.items()},
         declared_by=state.declared_by,
         note=paused.note if paused else "",
+        running=tuple(running(holding) for holding in held),
+        late=0.0 if upcoming is None or paused else max(0, now - upcoming - state.spec.jitter) / SECOND,
     )
+
+
+def running(holding: Holding) -> Running:
+    trigger = holding.delivery.trigger
+    return Running(
+        job=trigger.job,
+        key=_shown_key(trigger.kind, trigger.key),
+        kind=trigger.kind,
+        scheduled_at=to_datetime(trigger.scheduled_at),
+        replica=holding.replica,
+        since=to_datetime(holding.since),
+        delivery=holding.delivery.number,
+        progress=holding.note,
+    )
+
+
+def _content(payload: str) -> object:
+    import json  # as rarely needed as a payload is kept
+
+    return json.loads(payload)
+
+
+def replica_info(replica: Replica, held: Sequence[Holding]) -> ReplicaInfo:
+    facts = replica.facts
+    started = _number(facts, "started_at")
+    return ReplicaInfo(
+        id=replica.id,
+        host=str(facts.get("host", "")),
+        pid=_number(facts, "pid"),
+        version=str(facts.get("version", "")),
+        started_at=to_datetime(started) if started else None,
+        beat_at=to_datetime(replica.beat_at),
+        offset=_number(facts, "offset_us") / SECOND,
+        jobs=_number(facts, "jobs"),
+        running=tuple(running(holding) for holding in held if holding.replica == replica.id),
+    )
+
+
+def _number(facts: Mapping[str, object], name: str) -> int:
+    """Read what another release may have written."""
+    value = facts.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _shown_key(kind: Kind, key: str) -> str:
+    """Show a key as whoever asked for the run gave it."""
+    return key.partition(":")[2] if kind in (Kind.MANUAL, Kind.BACKFILL) else key
 
 
 def _activity(state: JobState) -> str:
@@ -133,6 +227,6 @@ def run_info(run: Run) -> RunInfo:
 
     values = attrs.asdict(run, recurse=False)
     values |= {name: when(values[name]) for name in ("scheduled_at", "last_at", "started_at", "ended_at")}
-    if run.kind in (Kind.MANUAL, Kind.BACKFILL):
-        values["key"] = run.key.partition(":")[2]
+    values["key"] = _shown_key(run.kind, run.key)
+    values["payload"] = None if run.payload is None else _content(run.payload)
     return RunInfo(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from importlib import import_module
@@ -10,6 +11,9 @@ from types import ModuleType
 
 from schedcore.errors import SchedcoreError
 from schedcore.scheduler import Scheduler
+
+TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+"""What is meant as MODULE:ATTR."""
 
 
 class TargetError(SchedcoreError):

@@ -2,153 +2,67 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from importlib import import_module
 
 import click
-from click.core import ParameterSource
 
-from schedcore import _cli_backends, _cli_crontab, _cli_options, _cli_show
-from schedcore._cli_app import load_scheduler
-from schedcore._cli_jobs import job_rows
-from schedcore._cli_next import Due, due_of_job, due_of_schedule, instant
-from schedcore._cli_run import run
-from schedcore._zones import zone_of
-from schedcore.errors import ConfigurationError, UnknownJobError
-from schedcore.schedules import parse_schedule
+from schedcore import _cli_backends, _cli_options, _cli_show
 
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+_ELSEWHERE = {
+    "audit": "_cli_audit",
+    "cancel": "_cli_cancel",
+    "dead": "_cli_dead",
+    "history": "_cli_history",
+    "jobs": "_cli_jobs",
+    "next": "_cli_upcoming",
+    "pause": "_cli_trigger",
+    "replicas": "_cli_replicas",
+    "resume": "_cli_trigger",
+    "run": "_cli_run",
+    "trigger": "_cli_trigger",
+}
+"""In which module a command is that is imported only when it is asked for."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+class Commands(click.Group):
+    """The commands of this module, and those of others, which nobody waits for who calls a third."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List all of them by name."""
+        return sorted({*super().list_commands(ctx), *_ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        name = f"{cmd_name}_" if cmd_name == "next" else cmd_name
+        command: click.Command = getattr(import_module(f"schedcore.{_ELSEWHERE[cmd_name]}"), name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Have the nearest names looked for among all commands where there is none of this name."""
+        if args and self.get_command(ctx, args[0]) is None:
+            for name in _ELSEWHERE:
+                self.commands[name] = self.get_command(ctx, name) or self
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True
+)
 @click.version_option(package_name="schedcore", message="%(package)s %(version)s")
 @_cli_options.debug
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Run jobs on schedule, and see when they are due.
+    """Run jobs on schedule, see when they are due, and operate an app that runs.
 
     MODULE:ATTR names a Scheduler as uvicorn names an application: app:scheduler is `scheduler` in app.py
-    of this directory.
+    of this directory. Commands for an app that runs need none of its code: --app NAME names it.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-cli.add_command(run)
-
-
-@cli.command(short_help="List the jobs of an application.")
-@click.argument("target", metavar="MODULE:ATTR")
-@_cli_options.directory
-@_cli_options.number
-@_cli_options.as_json
-@_cli_options.debug
-def jobs(target: str, directory: str, number: int | None, as_json: bool) -> None:
-    """List the jobs of MODULE:ATTR: schedule, zone, next times and, from the store, how they are.
-
-    The RAM backend has no store that another process could ask: there you see what is declared.
-    """
-    scheduler = load_scheduler(target, directory)
-    rows = job_rows(scheduler, number or 1, datetime.now(UTC))
-    if as_json:
-        _cli_show.show_json([row.as_dict() for row in rows])
-        return
-    columns = ("job", "schedule", "zone", "next", "state", "runs", "declared in")
-    _cli_show.show_table(columns, [row.as_cells() for row in rows])
-    if not rows:
-        click.echo(f"app {scheduler.app} has no jobs", err=True)
-
-
-@cli.command("next", short_help="Show when jobs are due next.")
-@click.argument("what", nargs=-1, metavar="[EXPRESSION | MODULE:ATTR [JOB]...]")
-@_cli_options.number
-@click.option("--after", metavar="TIME", help="Begin there: 2026-03-28, or 2026-03-28T18:00:00+01:00. [now]")
-@click.option(
-    "--key", default="", metavar="JOB", help="What an H in EXPRESSION is hashed on: the job's name."
-)
-@_cli_options.directory
-@_cli_options.crontab
-@_cli_options.as_json
-@_cli_options.debug
-@click.pass_context
-def next_(
-    context: click.Context,
-    what: tuple[str, ...],
-    number: int | None,
-    after: str | None,
-    key: str,
-    directory: str,
-    crontabs: tuple[str, ...],
-    system: bool | None,
-    skip_invalid: bool,
-    tz: str,
-    as_json: bool,
-) -> None:
-    """Show when a schedule, the jobs of an application or the lines of a crontab are due next.
-
-    Times that daylight saving shifts, leaves out or shows twice are marked. Nothing is run.
-
-    \b
-      schedcore next '30 2 * * *' --tz Europe/Berlin --after 2026-03-28
-      schedcore next app:scheduler send-mail -n 3
-      crontab -l | schedcore next --crontab -
-    """  # noqa: D301  the escape is for click
-    if bool(what) == bool(crontabs):
-        raise click.UsageError("name either a schedule, an application (MODULE:ATTR) or a --crontab FILE")
-    _check_goes_with(context, what, crontabs)
-    zone_of(tz)
-    begin = datetime.now(UTC) if after is None else instant(after, tz)
-    if crontabs:
-        found = _cli_crontab.read(crontabs, tz=tz, system=system)
-        _cli_crontab.complain(found)
-        if not found.lines:
-            raise ConfigurationError(f"{', '.join(crontabs)} holds no command that can be run")
-        _show(_cli_crontab.due(found, begin, number or 1), as_json=as_json)
-        if found.errors and not skip_invalid:
-            raise ConfigurationError("`run` would start nothing of this before these lines are corrected")
-    elif _TARGET.fullmatch(what[0]):
-        _show(_due_of_app(what[0], directory, what[1:], begin, number), as_json=as_json)
-    else:
-        schedule = parse_schedule(" ".join(what), tz=tz, key=key)
-        _show(due_of_schedule(schedule, begin, number or 5), as_json=as_json)
-
-
-def _check_goes_with(context: click.Context, what: Sequence[str], crontabs: Sequence[str]) -> None:
-    """Refuse options that would do nothing, and so are a mistake."""
-    of_app = bool(what) and _TARGET.fullmatch(what[0]) is not None
-    for option, purpose, used in (
-        ("system", "--crontab", bool(crontabs)),
-        ("skip_invalid", "--crontab", bool(crontabs)),
-        ("directory", "MODULE:ATTR", of_app),
-        ("key", "an EXPRESSION", not of_app and not crontabs),
-    ):
-        if not used and context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
-            name = {"directory": "--app-dir", "system": "--system or --user"}.get(option)
-            raise click.UsageError(f"{name or '--' + option.replace('_', '-')} goes with {purpose} only")
-
-
-def _due_of_app(
-    target: str, directory: str, names: Sequence[str], begin: datetime, number: int | None
-) -> list[Due]:
-    declared = load_scheduler(target, directory)._jobs
-    for name in names:
-        if name not in declared:
-            raise UnknownJobError(name, declared)
-    chosen = [declared[name] for name in names or declared]
-    number = number or (5 if len(chosen) == 1 else 1)
-    found = [due for job in chosen for due in due_of_job(job, begin, number)]
-    return sorted(found, key=lambda due: due.at)
-
-
-def _show(found: Sequence[Due], *, as_json: bool) -> None:
-    if as_json:
-        _cli_show.show_json([due.as_dict() for due in found])
-        return
-    columns = ("local time", "zone", "utc", "job", "schedule", "command", "note")
-    _cli_show.show_table(columns, [due.as_cells() for due in found])
-    if not found:
-        click.echo("nothing is due any more", err=True)
 
 
 @cli.command(short_help="List the installed backends.")

@@ -1,15 +1,39 @@
-"""What is declared, and what the store knows of it."""
+"""`schedcore jobs`: what is declared, and what the store knows of it."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import attrs
+import click
+from click.core import ParameterSource
 
-from schedcore import _cli_show
+from schedcore import _cli_options, _cli_show
 from schedcore._answers import JobInfo
+from schedcore._cli_app import TARGET, load_scheduler
+from schedcore._cli_asking import asking
 from schedcore._cli_next import due_of_job
+from schedcore.errors import UnknownJobError
 from schedcore.scheduler import Scheduler
+
+HELD_UP = 5.0
+"""A time that is overdue by so many seconds is nobody's: replicas decide within moments."""
+
+COLUMNS = (
+    "job",
+    "schedule",
+    "zone",
+    "next",
+    "state",
+    "since",
+    "replica",
+    "late",
+    "last success",
+    "runs",
+    "by hand",
+    "declared in",
+)
 
 
 @attrs.frozen
@@ -23,40 +47,131 @@ class JobRow:
     declared_in: str
     info: JobInfo | None = None
 
+    @property
+    def state(self) -> str:
+        """Tell in a word how it is; nothing where no store knows it."""
+        info = self.info
+        if info is None or info.state in ("paused", "disabled"):
+            return info.state if info else ""
+        if info.late > HELD_UP:
+            return "held up"
+        if info.running:
+            return "running"
+        return "waiting" if info.outstanding or info.waiting else "idle"
+
     def as_dict(self) -> dict[str, object]:
         """Return it for JSON."""
-        stored = self.info
+        info = self.info
         return {
             "name": self.name,
             "schedule": self.schedule,
             "tz": self.tz,
-            "next": [at.isoformat() for at in self.upcoming],
+            "next": self.upcoming,
             "declared_in": self.declared_in,
-            "state": stored.state if stored else None,
-            "counters": stored.counters if stored else None,
+            "state": self.state or None,
+            "note": info.note if info else None,
+            "late": info.late if info else None,
+            "running": info.running if info else None,
+            "outstanding": len(info.outstanding) if info else None,
+            "waiting": len(info.waiting) if info else None,
+            "last_success": info.last_success if info else None,
+            "counters": info.counters if info else None,
+            "manual": info.manual if info else None,
         }
 
     def as_cells(self) -> tuple[str, ...]:
-        """Return it for a table."""
-        stored = self.info
-        upcoming = ", ".join(_cli_show.local(at, self.tz) for at in self.upcoming) or "never"
-        counts = (
-            ", ".join(f"{count} {name}" for name, count in sorted(stored.counters.items())) if stored else ""
-        )
+        """Return it for a table, with the oldest of its runs."""
+        info = self.info
+        run = min(info.running, key=lambda run: run.since) if info and info.running else None
+        more = f" and {len(info.running) - 1} more" if info and len(info.running) > 1 else ""
+        note = f" ({info.note})" if info and info.note else ""
         return (
             self.name,
             self.schedule,
             self.tz,
-            upcoming,
-            stored.state if stored else "",
-            counts,
+            ", ".join(_cli_show.local(at, self.tz) for at in self.upcoming) or "never",
+            self.state + note,
+            _cli_show.utc(run.since) if run else "",
+            f"{run.replica}{more}" if run else "",
+            f"{info.late:.0f} s" if info and info.late > HELD_UP else "",
+            _cli_show.utc(info.last_success) if info else "",
+            _counts(info.counters) if info else "",
+            _counts(info.manual) if info else "",
             self.declared_in,
         )
 
 
-def job_rows(scheduler: Scheduler, number: int, now: datetime) -> list[JobRow]:
-    """List the declared jobs and those that only the store knows, in order of name."""
-    infos = {info.name: info for info in scheduler.blocking.jobs()}
+def _counts(counters: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counters.items()))
+
+
+@click.command(short_help="List jobs, and how they are.")
+@click.argument("what", nargs=-1, metavar="[MODULE:ATTR] [JOB]...")
+@_cli_options.directory
+@_cli_options.number
+@_cli_options.of_app
+@click.pass_context
+def jobs(
+    context: click.Context,
+    what: tuple[str, ...],
+    directory: str,
+    number: int | None,
+    app: str | None,
+    backend: str | None,
+    as_json: bool,
+) -> None:
+    """List jobs: schedule, zone, next times and, from the store, how they are.
+
+    Those of MODULE:ATTR, or those of the app that --app names, of which no code is needed. With --app, each
+    further word is a job; so a job named like a MODULE:ATTR can be asked for.
+    The RAM backend has no store that another process could ask: with MODULE:ATTR you see what is declared.
+
+    \b
+      schedcore jobs app:scheduler
+      schedcore jobs --app billing report
+    """  # noqa: D301
+    named = context.get_parameter_source("app") is ParameterSource.COMMANDLINE
+    if not named and what and (TARGET.fullmatch(what[0]) or not app):
+        if backend:
+            raise click.UsageError("--backend goes with --app only; here the code decides")
+        scheduler, names = load_scheduler(what[0], directory), what[1:]
+        rows = job_rows(scheduler, number or 1, datetime.now(UTC), names)
+        name = scheduler.app
+    else:
+        for option in ("directory", "number"):
+            if context.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+                shown = {"directory": "--app-dir", "number": "--number"}[option]
+                raise click.UsageError(f"{shown} goes with MODULE:ATTR only")
+        with asking(app, backend) as scheduler:
+            if not what:
+                scheduler.wait_for(lambda control: control.check(None))
+            rows = [_only_stored(info, "") for info in _infos(scheduler, what)]
+        name = scheduler.app
+    if as_json:
+        _cli_show.show_json([row.as_dict() for row in rows])
+        return
+    _cli_show.show_table(COLUMNS, [row.as_cells() for row in rows])
+    if not rows:
+        click.echo(f"app {name} has no jobs", err=True)
+
+
+def _infos(scheduler: Scheduler, names: Sequence[str]) -> list[JobInfo]:
+    """Ask the store; a name that it does not know is refused."""
+    found = scheduler.blocking.jobs(dict.fromkeys(names) if names else None)
+    known = {info.name for info in found}
+    for name in names:
+        if name not in known:
+            scheduler.wait_for(lambda control, name=name: control.check(name))  # type: ignore[misc]
+    return found
+
+
+def job_rows(scheduler: Scheduler, number: int, now: datetime, names: Sequence[str] = ()) -> list[JobRow]:
+    """List the declared jobs and those that only the store knows, in order of name, or those `names`."""
+    infos = {info.name: info for info in scheduler.blocking.jobs(names or None)}
+    declared = {name: job for name, job in scheduler._jobs.items() if not names or name in names}
+    for name in names:
+        if name not in declared and name not in infos:
+            raise UnknownJobError(name, scheduler._jobs)
     rows = [
         JobRow(
             job.name,
@@ -66,12 +181,12 @@ def job_rows(scheduler: Scheduler, number: int, now: datetime) -> list[JobRow]:
             job.declared_in,
             infos.pop(job.name, None),
         )
-        for job in scheduler._jobs.values()
+        for job in declared.values()
     ]
-    rows += [_only_stored(info) for info in infos.values()]
+    rows += [_only_stored(info, "elsewhere") for info in infos.values()]
     return sorted(rows, key=lambda row: row.name)
 
 
-def _only_stored(info: JobInfo) -> JobRow:
+def _only_stored(info: JobInfo, where: str) -> JobRow:
     upcoming = () if info.next_at is None else (info.next_at,)
-    return JobRow(info.name, info.schedule, info.tz, upcoming, "elsewhere", info)
+    return JobRow(info.name, info.schedule, info.tz, upcoming, where, info)

@@ -71,8 +71,8 @@ def due_of_job(job: Job, after: datetime, limit: int) -> list[Due]:
     return [due for due in found if spec.until is None or to_micros(due.at) <= spec.until]
 
 
-def instant(text: str, tz: str) -> datetime:
-    """Read an instant, in `tz` where it has no offset; a date is its midnight.
+def instant(text: str, tz: str, option: str = "--after") -> datetime:
+    """Read the instant that `option` names, in `tz` where it has no offset; a date is its midnight.
 
     Raises:
         ConfigurationError: it is none.
@@ -85,7 +85,7 @@ def instant(text: str, tz: str) -> datetime:
         at = None
     if at is None or not 1 < at.year < 9999:  # whose edges have no local time
         raise ConfigurationError(
-            f"--after {text!r} is no instant; write e.g. 2026-12-24 or 2026-12-24T18:00:00+01:00"
+            f"{option} {text!r} is no instant; write e.g. 2026-12-24 or 2026-12-24T18:00:00+01:00"
         )
     return at
 

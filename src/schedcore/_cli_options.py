@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
-from schedcore.errors import ScheduleError
+from schedcore.errors import ConfigurationError, ScheduleError
 from schedcore.schedules import parse_duration
 
 Command = Callable[..., Any]
@@ -31,6 +31,25 @@ class Duration(click.ParamType[timedelta]):
             self.fail(f"{value!r} is no length of time; write e.g. 90s, 1h30m or 250ms", param, ctx)
 
 
+class Instant(click.ParamType[datetime]):
+    """A point in time, in UTC where it has no offset; a date is its midnight."""
+
+    name = "time"
+
+    def convert(
+        self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read it."""
+        from schedcore._cli_next import instant
+
+        if isinstance(value, datetime):
+            return value
+        try:
+            return instant(value, "UTC", param.opts[0] if param else "")
+        except ConfigurationError as exc:
+            raise click.UsageError(str(exc), ctx) from exc
+
+
 def _set_debug(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.ensure_object(dict)["debug"] = True
@@ -43,6 +62,12 @@ debug = click.option(
     callback=_set_debug,
     help="Show the traceback of what goes wrong.",
 )
+app = click.option(
+    "--app", envvar="SCHEDCORE_APP", show_envvar=True, metavar="NAME", help="The name of the app."
+)
+backend = click.option(
+    "--backend", metavar="NAME", help="The app's backend. [SCHEDCORE_BACKEND, or the only one installed]"
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 directory = click.option(
     "--app-dir",
@@ -52,6 +77,13 @@ directory = click.option(
     help="Where MODULE is looked for first. [this directory]",
 )
 number = click.option("-n", "--number", type=click.IntRange(1, 10_000), help="How many times of each job.")
+
+
+def of_app(command: Command) -> Command:
+    """Add the options that name a running app, of which no code is needed, and those that all have."""
+    for option in (debug, as_json, backend, app):
+        command = option(command)
+    return command
 
 
 def crontab(command: Command) -> Command:

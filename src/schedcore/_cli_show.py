@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import attrs
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -20,17 +19,20 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     clean = [[printable(cell) for cell in row] for row in rows]
     kept = [i for i, name in enumerate(columns) if not clean or any(row[i] for row in clean)]
     names, clean = [columns[i] for i in kept], [[row[i] for i in kept] for row in clean]
-    console = Console()
-    if not console.is_terminal:
+    if not sys.stdout.isatty():
         for line in plain_table(names, clean):
             click.echo(line)
         return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(name, overflow="fold")
     for row in clean:
         table.add_row(*map(Text, row))
-    console.print(table)
+    Console().print(table)
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -44,8 +46,17 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 
 
 def show_json(value: object) -> None:
-    """Print JSON."""
-    click.echo(json.dumps(value, indent=2, default=str))
+    """Print JSON: instants as ISO 8601, lengths of time in seconds."""
+    click.echo(json.dumps(value, indent=2, default=_for_json))
+
+
+def _for_json(value: object) -> object:
+    kind = type(value)
+    if attrs.has(kind):
+        return {field.name: getattr(value, field.name) for field in attrs.fields(kind)}
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def printable(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
@@ -12,18 +11,28 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from schedcore import _rules
-from schedcore._answers import JobInfo, RunInfo, Triggered, job_info, run_info
+from schedcore import _asked, _auditing, _rules
+from schedcore._answers import (
+    JobInfo,
+    ReplicaInfo,
+    RunInfo,
+    Running,
+    Triggered,
+    job_info,
+    replica_info,
+    run_info,
+    running,
+)
+from schedcore._audit import Audit
 from schedcore._commit import Committer
 from schedcore._draft import Draft
 from schedcore._state import AppState, JobState, Pause
 from schedcore._units import to_micros
 from schedcore.errors import ConfigurationError, StoreUnavailableError, UnknownJobError
-from schedcore.protocols import APP_ROW, Backend, Kind, Micros, Row, Status, Step, Verdict
+from schedcore.protocols import APP_ROW, Backend, Holding, Kind, Micros, Row, Status, Step, Verdict
 
 T = TypeVar("T")
 
-PAYLOAD_LIMIT = 64 * 1024
 PENDING = ("sent", "waiting")
 Change = Callable[[tuple[Pause, ...]], tuple[Pause, ...]]
 
@@ -69,8 +78,8 @@ class Control:
         timeout: float | None = None,
     ) -> Triggered:
         """Send a trigger, unless one with this key was sent before."""
-        text = _payload(payload)
-        key = os.urandom(16).hex() if key is None else _key(key)
+        text = _asked.payload(payload)
+        key = os.urandom(16).hex() if key is None else _asked.key_of(key)
         committer, now = self._committer(), await self._link.call(self._store.now)
         said: list[str] = []
 
@@ -82,7 +91,7 @@ class Control:
             return draft
 
         # Hundreds at once would only be in each other's way, and one of them after the other gets through.
-        async with self._turns.setdefault(_name(job), asyncio.Lock()):
+        async with self._turns.setdefault(_asked.name(job), asyncio.Lock()):
             await self._existing(committer, job)
             answers = await committer.apply([job], rule, app=False)
         if job in answers and answers[job].verdict is Verdict.HELD:
@@ -124,9 +133,21 @@ class Control:
         return "" if recent is None else recent.detail
 
     async def _existing(self, committer: Committer, job: str) -> None:
-        await committer.read([_name(job)])
+        await committer.read([_asked.name(job)])
         if not isinstance(committer.rows[job].data, JobState):
             raise UnknownJobError(job, [row.job for row in await self._all_rows()])
+
+    async def check(self, job: str | None) -> None:
+        """Tell whether there is such a job; for `None`, whether the app has any.
+
+        Raises:
+            UnknownJobError: there is none.
+            ConfigurationError: the app has none.
+        """
+        if job is not None:
+            await self._existing(self._committer(), job)
+        elif not await self._link.call(lambda: self._store.rows(limit=1)):
+            raise ConfigurationError("the store knows no job of this app: is its name right, and the store?")
 
     async def _all_rows(self) -> list[Row]:
         rows: list[Row] = []
@@ -188,7 +209,33 @@ class Control:
             rows: Sequence[Row] = await self._all_rows()
         else:
             rows = await self._link.call(lambda: self._store.rows(names))
-        return [job_info(row, app, now) for row in rows if isinstance(row.data, JobState)]
+        held: dict[str, list[Holding]] = {}
+        for holding in await self._link.call(lambda: self._store.held(names)):
+            held.setdefault(holding.delivery.trigger.job, []).append(holding)
+        return [
+            job_info(row, app, now, held.get(row.job, ())) for row in rows if isinstance(row.data, JobState)
+        ]
+
+    async def cancel(self, job: str, key: str | None = None) -> list[Running]:
+        """Have runs of a job that are under way cancelled; which were asked to end."""
+        held = await self._link.call(lambda: self._store.held([_asked.name(job)]))
+        if not held:
+            await self._existing(self._committer(), job)
+        asked: list[Running] = []
+        for each in held:
+            found, whole = running(each), each.delivery.trigger.key
+            if key in (None, found.key, whole) and await self._link.call(
+                lambda whole=whole: self._backend.bus.cancel(job, whole)  # type: ignore[misc]
+            ):
+                asked.append(found)
+        return asked
+
+    async def replicas(self) -> list[ReplicaInfo]:
+        """List the living replicas, the oldest first."""
+        found = await self._link.call(self._store.replicas)
+        held = await self._link.call(self._store.held)
+        infos = [replica_info(replica, held) for replica in found]
+        return sorted(infos, key=lambda info: (info.started_at or info.beat_at, info.id))
 
     async def history(
         self,
@@ -200,16 +247,29 @@ class Control:
         limit: int = 50,
     ) -> list[RunInfo]:
         """Read a job's history, newest first."""
-        statuses = None if status is None else _statuses([status] if isinstance(status, str) else status)
+        statuses = (
+            None if status is None else _asked.statuses([status] if isinstance(status, str) else status)
+        )
         begin = None if after is None else to_micros(after, "after")
         end = None if until is None else to_micros(until, "until")
-        lines = _limit(limit)
+        lines = _asked.limit(limit)
         runs, _ = await self._link.call(
             lambda: self._store.runs(job, statuses=statuses, after=begin, until=end, limit=lines)
         )
         if not runs:
             await self._existing(self._committer(), job)
         return [run_info(run) for run in runs]
+
+    async def audit(self, job: str | None, *, after: datetime, until: datetime | None = None) -> list[Audit]:
+        """Compare the schedule of a job, or of all, with the history, time by time."""
+        begin = to_micros(after, "after")
+        if job is None:
+            rows: Sequence[Row] = await self._all_rows()
+        else:
+            await self._existing(self._committer(), job)
+            rows = await self._link.call(lambda: self._store.rows([job]))
+        now, app, lines = await self._link.call(lambda: _auditing.read(self._store, rows, begin))
+        return _auditing.compare(rows, app, lines, begin, until, now)
 
 
 def _app_step(step_id: str, app: Row, change: Change) -> Step:
@@ -220,45 +280,6 @@ def _app_step(step_id: str, app: Row, change: Change) -> Step:
         )
     data = AppState(change(state.pauses), state.extra)
     return Step(step_id, APP_ROW, ((APP_ROW, app.version),), data)
-
-
-def _statuses(words: Collection[str]) -> list[Status]:
-    unknown = [word for word in words if word not in list(Status)]
-    if unknown:
-        raise ConfigurationError(f"{unknown[0]!r} is no status; there are {', '.join(Status)}")
-    return [Status(word) for word in words]
-
-
-def _name(job: object) -> str:
-    if not isinstance(job, str):
-        raise ConfigurationError(f"a job is asked for by its name, a string, not {job!r}")
-    return job
-
-
-def _key(key: object) -> str:
-    if not isinstance(key, str) or not 1 <= len(key) <= 200:
-        raise ConfigurationError(f"a key is a string of 1 to 200 characters, not {key!r:.80}")
-    return key
-
-
-def _limit(limit: object) -> int:
-    if not isinstance(limit, int) or limit < 1:
-        raise ConfigurationError(f"limit is a number of lines, 1 or more, not {limit!r}")
-    return limit
-
-
-def _payload(payload: object) -> str | None:
-    if payload is None:
-        return None
-    try:
-        text = json.dumps(payload, allow_nan=False)
-    except (TypeError, ValueError) as exc:
-        raise ConfigurationError(f"a payload must be JSON: {exc}") from exc
-    if len(text.encode()) > PAYLOAD_LIMIT:
-        raise ConfigurationError(
-            f"a payload may have {PAYLOAD_LIMIT} bytes as JSON, not {len(text.encode())}"
-        )
-    return text
 
 
 def _recent(row: Row, key: str) -> Any:

@@ -23,6 +23,8 @@ DETAIL = 400
 MINUTE: Micros = 60 * SECOND
 REMEMBERED_TIMES = 4
 BY_HAND = (Kind.MANUAL, Kind.BACKFILL)
+GIVEN_UP = (Status.DEAD, Status.LOST)
+"""Of these the line keeps the payload."""
 
 
 class HeldUnknownError(Exception):
@@ -127,6 +129,7 @@ class Draft:
                 outcome.ended_at,
                 outcome.attempt,
                 delivery.number,
+                trigger.payload if outcome.status in GIVEN_UP else None,
             )
         )
         state = self.state

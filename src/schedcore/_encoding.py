@@ -74,6 +74,7 @@ RUN: Table = {
     "ended_at": (None, _MAYBE_INT),
     "attempt": (0, _INT),
     "delivery": (0, _INT),
+    "payload": (None, _MAYBE_TEXT),
 }
 
 encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -185,6 +186,8 @@ def _run_text(run: Run) -> str:
         text += f',"ended_at":{run.ended_at}'
     if run.attempt:
         text += f',"attempt":{run.attempt}'
+    if run.payload is not None:
+        text += f',"payload":{_quoted(run.payload)}'
     return f'{text},"delivery":{run.delivery}' if run.delivery else text
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import socket
 from collections.abc import Callable, Coroutine
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 from schedcore._clock import SystemClock
@@ -86,7 +87,7 @@ class Service:
             random=random.Random(),
             concurrency=self._concurrency,
             threads=self._threads.limit,
-            facts={"host": socket.gethostname(), "pid": os.getpid()},
+            facts={"host": socket.gethostname(), "pid": os.getpid(), "version": _version()},
         )
         if target is None:
             self._own_target = self._own_target or LoopThread(f"schedcore-{self.app}-jobs")
@@ -142,6 +143,13 @@ class Service:
         if self._own_target is not None:
             self._own_target.stop()
         self._thread.stop()
+
+
+def _version() -> str:
+    try:
+        return version("schedcore")
+    except PackageNotFoundError:  # run from its source
+        return ""
 
 
 async def _either(*waits: Coroutine[Any, Any, object]) -> None:

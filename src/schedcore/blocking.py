@@ -6,11 +6,12 @@ from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from schedcore._answers import Health, JobInfo, RunInfo, Triggered
+from schedcore._answers import Health, JobInfo, ReplicaInfo, RunInfo, Running, Triggered
 from schedcore._units import Seconds, seconds
 from schedcore.protocols import Status
 
 if TYPE_CHECKING:
+    from schedcore._audit import Audit
     from schedcore._control import Control
 
 T = TypeVar("T")
@@ -79,6 +80,20 @@ class Blocking:
         return self._scheduler.wait_for(
             lambda control: control.history(name, status=status, after=after, until=until, limit=limit)
         )
+
+    def cancel(self, name: str, key: str | None = None) -> list[Running]:
+        """Block on `Scheduler.cancel`."""
+        return self._scheduler.wait_for(lambda control: control.cancel(name, key))
+
+    def audit(
+        self, name: str | None = None, *, after: datetime, until: datetime | None = None
+    ) -> list[Audit]:
+        """Block on `Scheduler.audit`."""
+        return self._scheduler.wait_for(lambda control: control.audit(name, after=after, until=until))
+
+    def replicas(self) -> list[ReplicaInfo]:
+        """Block on `Scheduler.replicas`."""
+        return self._scheduler.wait_for(lambda control: control.replicas())
 
     def health(self) -> Health:
         """Block on `Scheduler.health`."""

@@ -221,6 +221,7 @@ class Backend(Protocol):
 
     The entry point's value is a factory: `factory(app, **options)`. It must not connect; `open` does.
     `notice` is said at start, for what users of the backend should not be surprised by (or empty).
+    One whose apps no other process reaches has an attribute `shared`, which is false: commands say so.
     """
 
     name: str

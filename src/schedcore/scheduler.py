@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from schedcore._answers import Health, JobInfo, RunInfo, Triggered
+from schedcore._answers import Health
 from schedcore._functions import name_of, place_of
 from schedcore._jobs import Job, JobFunction, JobOptions, check_name, check_number, make_job
+from schedcore._questions import Questions
 from schedcore._units import Seconds, seconds
 from schedcore.blocking import Blocking
 from schedcore.errors import ConfigurationError, UnknownJobError
-from schedcore.protocols import Backend, Status
+from schedcore.protocols import Backend
 from schedcore.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ F = TypeVar("F", bound=JobFunction)
 T = TypeVar("T")
 
 
-class Scheduler:
+class Scheduler(Questions):
     """One replica of an app: its jobs, the engine that runs them, and all that can be asked about them.
 
     Nothing connects and no thread is made before it is started or first asked something. Jobs may be
@@ -198,75 +199,6 @@ class Scheduler:
         """Run for as long as an ASGI application does: `FastAPI(lifespan=scheduler.lifespan)`."""
         async with self:
             yield
-
-    async def trigger(
-        self,
-        name: str,
-        *,
-        payload: object = None,
-        key: str | None = None,
-        wait: bool = False,
-        timeout: Seconds | None = None,
-    ) -> Triggered:
-        """Trigger a job now, beside its schedule, and tell what became of it.
-
-        Args:
-            name: The job's.
-            payload: What `run.payload` is to be: anything that JSON can hold, 64 KB at most.
-            key: The same key, within a day, triggers nothing more and answers what became of the first.
-            wait: Whether to wait until the run has ended.
-            timeout: How long to wait at most, seconds or a `timedelta`.
-
-        Raises:
-            UnknownJobError: the app has no such job.
-            TimeoutError: the run took longer than `timeout`; it goes on.
-            StoreUnavailableError: the store did not answer.
-        """
-        limit = None if timeout is None else seconds("timeout", timeout)
-        return await self._lifetime.ask(
-            lambda control: control.trigger(name, payload=payload, key=key, wait=wait, timeout=limit)
-        )
-
-    async def pause(self, name: str | None = None, *, until: datetime | None = None, note: str = "") -> None:
-        """Stop scheduled times of a job, or of all jobs, from being sent, on every replica.
-
-        What already waits still goes, and triggers by hand are sent. It holds when this returns.
-
-        Raises:
-            UnknownJobError: the app has no such job.
-            ConfigurationError: `until` has passed.
-        """
-        await self._lifetime.ask(lambda control: control.pause(name, until=until, note=note))
-
-    async def resume(self, name: str | None = None) -> None:
-        """End the pauses of a job, or those of all jobs; the times that fell in them are recorded as paused.
-
-        Raises:
-            UnknownJobError: the app has no such job.
-        """
-        await self._lifetime.ask(lambda control: control.resume(name))
-
-    async def jobs(self, names: Collection[str] | None = None) -> list[JobInfo]:
-        """Tell what the app knows of these jobs, or of all, in order of name."""
-        return await self._lifetime.ask(lambda control: control.jobs(names))
-
-    async def history(
-        self,
-        name: str,
-        *,
-        status: Status | str | Collection[str] | None = None,
-        after: datetime | None = None,
-        until: datetime | None = None,
-        limit: int = 50,
-    ) -> list[RunInfo]:
-        """Read a job's history, newest first: lines of `status`, with scheduled times in (after, until].
-
-        Raises:
-            UnknownJobError: the app has no such job.
-        """
-        return await self._lifetime.ask(
-            lambda control: control.history(name, status=status, after=after, until=until, limit=limit)
-        )
 
     async def health(self) -> Health:
         """Tell how this replica is; `running` is false while it is not started."""

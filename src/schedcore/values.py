@@ -85,7 +85,10 @@ class Delivery:
 
 @attrs.frozen
 class Run:
-    """One line of history: a trigger's end, or a stretch of `count` scheduled times up to `last_at`."""
+    """One line of history: a trigger's end, or a stretch of `count` scheduled times up to `last_at`.
+
+    `payload`, JSON text, is kept of what was given up, so that somebody may trigger it once more.
+    """
 
     job: str
     scheduled_at: Micros
@@ -100,6 +103,7 @@ class Run:
     ended_at: Micros | None = None
     attempt: int = 0
     delivery: int = 0
+    payload: str | None = None
 
     def matches(
         self, statuses: Collection[Status] | None, after: Micros | None, until: Micros | None

@@ -8,8 +8,20 @@ import pytest
 from tests.docs.blocks import ROOT
 
 import schedcore
-from schedcore import Kind, RunContext, Scheduler, Status, errors
-from schedcore._control import JobInfo, RunInfo, Triggered
+from schedcore import (
+    Audit,
+    Audited,
+    JobInfo,
+    Kind,
+    ReplicaInfo,
+    RunContext,
+    RunInfo,
+    Running,
+    Scheduler,
+    Status,
+    Triggered,
+    errors,
+)
 from schedcore._engine import Health
 from schedcore._jobs import JobOptions
 from schedcore._state import Options
@@ -74,7 +86,7 @@ def test_scheduler_options_and_methods_are_documented() -> None:
             assert default.strip(" `") == repr(parameter.default)
     named = code_words("scheduler.md")
     internal = {"wait_for", "wait_for_health", "wait_for_removal"}
-    methods = {name for name in vars(Scheduler) if not name.startswith("_")} - internal
+    methods = {name for name in dir(Scheduler) if not name.startswith("_")} - internal
     assert methods - named == set()
     keywords = {word for name in methods for word in inspect.signature(getattr(Scheduler, name)).parameters}
     assert keywords - {"self", "options", "app"} - named == set()
@@ -82,7 +94,7 @@ def test_scheduler_options_and_methods_are_documented() -> None:
 
 def test_every_field_of_what_is_answered_is_documented() -> None:
     """Each attribute of the values that a scheduler answers is named on the page about them."""
-    for value in (JobInfo, RunInfo, Triggered, Health):
+    for value in (Audit, Audited, JobInfo, ReplicaInfo, RunInfo, Running, Triggered, Health):
         fields = {field.name for field in attrs.fields(value)}
         assert fields - code_words() == set(), value
 
@@ -120,14 +132,22 @@ def test_every_environment_variable_is_documented() -> None:
 
 
 def test_every_command_and_its_options_are_documented() -> None:
-    """Each command has a section, in which each of its options is named."""
+    """Each command has a section, in which each of its options, and of its own commands', is named."""
+    import click
+
     from schedcore._cli_commands import cli
 
-    for name, command in cli.commands.items():
+    context = click.Context(cli)
+    assert len(cli.list_commands(context)) > 4
+    for name in cli.list_commands(context):
+        command = cli.get_command(context, name)
+        assert command is not None
+        parts = [command, *getattr(command, "commands", {}).values()]
         (section,) = re.findall(
             rf"^## schedcore {name}\n(.*?)(?=^## |\Z)", text("command-line.md"), re.MULTILINE | re.DOTALL
         )
-        options = {word for option in command.params for word in (*option.opts, *option.secondary_opts)}
+        parameters = [parameter for part in parts for parameter in part.params]
+        options = {word for option in parameters for word in (*option.opts, *option.secondary_opts)}
         options = {word for word in options if word.startswith("--") and word != "--debug"}
         assert {word for word in options if word not in section} == set(), name
 

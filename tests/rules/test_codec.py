@@ -57,7 +57,9 @@ JOB = JobState(
     {"chain": {"next": ["b"]}},
 )
 APP = AppState((PAUSE,), {"theme": 1.5})
-RUN = Run("job", AT, Status.TIMED_OUT, Kind.LATE, "1", AT + 1, 2, "slow", "host-1-abc", AT + 2, AT + 3, 4, 5)
+RUN = Run(
+    "job", AT, Status.TIMED_OUT, Kind.LATE, "1", AT + 1, 2, "slow", "host-1-abc", AT + 2, AT + 3, 4, 5, "{}"
+)
 FULL = [OPTIONS, SPEC, TRIGGER, PAUSE, PAST, RECENT, JOB, APP, RUN]
 
 micros = st.integers(-(2**62), 2**62)
@@ -143,6 +145,7 @@ runs = st.builds(
     maybe_micros,
     st.integers(0),
     st.integers(0),
+    st.none() | texts,
 )
 values = jobs | apps | triggers | runs | plain
 few = settings(max_examples=150, deadline=None, derandomize=True, database=None)
@@ -189,11 +192,12 @@ def test_frozen_bytes_are_read() -> None:
         AppState(),
         TRIGGER,
         Trigger("job", str(AT), AT, options=Options()),
-        RUN,
+        attrs.evolve(RUN, payload=None),
         Run("job", AT, Status.SUCCEEDED),
         {"jobs": 3},
         JOB,
         JobState(Spec("@every 1s"), AT, AT, "r", AT, past=(Past("@every 2s", AT, AT + 1),)),
+        RUN,
     ]
     lines = FROZEN.read_bytes().splitlines()
     assert [load(line) for line in lines] == expected

@@ -254,6 +254,7 @@ class RamBackend:
 
     name = "ram"
     notice = NOTICE
+    shared = False
 
     def __init__(self, app: str, *, memory: Memory | None = None, **unknown: object) -> None:
         """Make the app's store.

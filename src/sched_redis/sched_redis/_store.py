@@ -16,6 +16,9 @@ PAGE = 1000
 LINES = 200
 """How many lines of history are read at once."""
 
+AHEAD: Micros = 60_000_000
+"""So far at most a replica thinks that the server's clock is ahead of where it is."""
+
 
 class RedisStore:
     """Reads an app's state."""
@@ -60,11 +63,18 @@ class RedisStore:
         limit: int = 50,
         cursor: str = "",
     ) -> tuple[Sequence[Run], str]:
-        """Read a page of history, newest first; the cursor is the number of the last line read."""
+        """Read a page of history, newest first; the cursor is the number of the last line read.
+
+        A line's number begins with the instant at which it was written, at the earliest: what was written
+        before `after` is of scheduled times before it.
+        """
         older_than = _number(cursor) if cursor else None
+        oldest = None if after is None else after - AHEAD
         found: list[Run] = []
         last = ""
         async for number, run in self._lines(job):
+            if oldest is not None and _number(number)[0] < oldest:
+                break
             if older_than is not None and _number(number) >= older_than:
                 continue
             if not run.matches(statuses, after, until):

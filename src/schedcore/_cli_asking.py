@@ -1,0 +1,38 @@
+"""How commands ask a running app: by its name, without its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from schedcore.errors import ConfigurationError, SeveralBackendsError
+from schedcore.scheduler import Scheduler
+
+
+@contextmanager
+def asking(app: str | None, backend: str | None) -> Iterator[Scheduler]:
+    """Have a scheduler of the app that only asks, and disconnect it at the end.
+
+    Raises:
+        ConfigurationError: no other process reaches the state of an app on this backend.
+    """
+    if not app:
+        raise click.UsageError("name the app: --app NAME, or set SCHEDCORE_APP")
+    try:
+        scheduler = Scheduler(app, backend=backend)
+    except SeveralBackendsError as exc:
+        raise ConfigurationError(
+            "several backends are installed; name the app's with --backend, or set SCHEDCORE_BACKEND"
+        ) from exc
+    found = scheduler._backend
+    if not getattr(found, "shared", True):
+        raise ConfigurationError(
+            f"the {found.name} backend keeps an app within its process, where no command reaches it: "
+            "ask there, with scheduler.blocking, or name the backend on which it runs with --backend"
+        )
+    try:
+        yield scheduler
+    finally:
+        scheduler.stop()

@@ -1,0 +1,81 @@
+"""`schedcore audit`, on a real history."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+import redis
+from tests.cli.conftest import Ask, Shop
+
+from schedcore._cli_main import invoke
+
+
+def test_each_time_of_a_job_is_found(shop: Shop) -> None:
+    """What ran is told with its status, what was paused with the note, and the exit status is 0."""
+    begin = datetime.now(UTC)
+    shop.ask("pause", "tick", "--note", "stocktaking")
+    shop.until(lambda: (datetime.now(UTC) - begin).total_seconds() > 2)
+    shop.ask("resume", "tick")
+    shop.until(lambda: len(json.loads(shop.ask("history", "tick", "--status", "succeeded", "--json"))) > 2)
+    (found,) = json.loads(shop.ask("audit", "tick", "--from", begin.isoformat(), "--json"))
+    assert set(found) == {"job", "after", "until", "unaccounted", "counts", "stretches", "notes"}
+    assert found["unaccounted"] == 0
+    assert set(found["stretches"][0]) == {"first", "last", "count", "found", "status", "detail"}
+    paused = [stretch for stretch in found["stretches"] if stretch["found"] == "paused"]
+    assert [stretch["detail"] for stretch in paused] == ["stocktaking"]
+    assert paused[0]["count"] >= 2
+    assert found["counts"]["ran once"] >= 1
+    header, *lines = shop.ask("audit", "tick", "--from", begin.isoformat()).splitlines()
+    assert header.split()[:3] == ["JOB", "SCHEDULED", "AT"]
+    assert any("stocktaking" in line for line in lines)
+    assert "scheduled times: " in lines[-1]
+
+
+def test_a_line_that_somebody_removed_is_unaccounted_for(shop: Shop) -> None:
+    """Then the status is 1, for the job and for all."""
+    ran = ("history", "quiet", "--status", "succeeded", "--json")
+    shop.until(lambda: len(json.loads(shop.ask(*ran))) > 4)
+    begin = json.loads(shop.ask("history", "quiet", "--json"))[-1]["scheduled_at"]
+    with redis.Redis.from_url(shop.url) as client:
+        key = f"schedcore:{{{shop.app}}}:runs:quiet"
+        (_, line, *_) = [one for one in client.lrange(key, 0, -1) if b'"status":"succeeded"' in one]
+        gone = json.loads(line.partition(b" ")[2])["scheduled_at"] / 1_000_000
+        client.lrem(key, 1, line)
+    (found,) = json.loads(shop.ask("audit", "quiet", "--from", begin, "--json", status=1))
+    assert found["unaccounted"] == 1
+    (nowhere,) = [stretch for stretch in found["stretches"] if stretch["found"] == "unaccounted"]
+    assert datetime.fromisoformat(nowhere["first"]).timestamp() == pytest.approx(gone)
+    done = shop.run("audit", "--from", begin)
+    assert done.returncode == 1
+    assert "1 unaccounted" in done.stdout.splitlines()[-1]
+
+
+def test_what_cannot_be_known_is_said(closed_shop: Shop) -> None:
+    """That a job is younger goes to standard error, and is no failure."""
+    done = closed_shop.run("audit", "--from", "2026-01-01")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "0 scheduled times"
+    assert len([line for line in done.stderr.splitlines() if "first declared then" in line]) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["audit", "report"], "Missing option '--from'"),
+        (["audit", "report", "--from", "soon"], "--from 'soon' is no instant; write e.g. 2026-12-24"),
+        (["audit", "report", "--from", "2026-01-02", "--to", "2026-01-01"], "--to is before --from"),
+        (["audit", "report", "--from", "2999-01-02"], "nothing was due between the two"),
+        (["audit", "repot", "--from", "2026-01-01"], "did you mean 'report'"),
+        (["audit", "--from", "2026-01-01", "--app", "no-such-app"], "the store knows no job of this app"),
+        (["audit", "--from", "2026-01-01", "--backend", "ram"], "the ram backend keeps an app within its"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(refused: Ask, words: list[str], said: str) -> None:
+    """One line says what is wrong and what would be right; the status is 2, and nothing has changed."""
+    assert said in refused(*words)
+
+
+def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help shows how the command is written."""
+    assert invoke(["audit", "--help"]) == 0
+    assert "  schedcore audit report --from " in capsys.readouterr().out
