@@ -110,7 +110,7 @@ class ReplicaInfo:
     host: str
     pid: int
     version: str
-    started_at: datetime | None
+    started_at: datetime
     beat_at: datetime
     offset: float
     jobs: int
@@ -198,7 +198,7 @@ def replica_info(replica: Replica, held: Sequence[Holding]) -> ReplicaInfo:
         host=str(facts.get("host", "")),
         pid=_number(facts, "pid"),
         version=str(facts.get("version", "")),
-        started_at=to_datetime(started) if started else None,
+        started_at=to_datetime(started or replica.beat_at),  # with its first beat it does not know yet
         beat_at=to_datetime(replica.beat_at),
         offset=_number(facts, "offset_us") / SECOND,
         jobs=_number(facts, "jobs"),

@@ -235,7 +235,7 @@ class Control:
         found = await self._link.call(self._store.replicas)
         held = await self._link.call(self._store.held)
         infos = [replica_info(replica, held) for replica in found]
-        return sorted(infos, key=lambda info: (info.started_at or info.beat_at, info.id))
+        return sorted(infos, key=lambda info: (info.started_at, info.id))
 
     async def history(
         self,
