@@ -24,8 +24,8 @@ except ModuleNotFoundError as exc:
     ) from exc
 
 _TESTS = (
-    "beats concurrency deliveries executor faults leases locker neighbours parking processes restarts"
-    " steps store versions"
+    "beats concurrency deliveries executor faults handovers history leases locker neighbours parking"
+    " processes repeats restarts steps store versions"
 )
 pytest.register_assert_rewrite(*(f"{__name__}._{name}" for name in _TESTS.split()), f"{__name__}.world")
 
