@@ -96,15 +96,23 @@ class Locker(Protocol):
 class TriggerBus(Protocol):
     """Carries triggers and commits steps.
 
-    * A step is all or nothing. The id of a committed step, repeated, answers DONE and changes nothing.
+    * A step is all or nothing. The id of a committed step, repeated, answers DONE and changes nothing: this
+      is looked up before all else. For two minutes or four thousand steps at least the id of each row's last
+      step is remembered, and those of the last thirty that deleted; never that of a step that was refused.
     * CHANGED, with the rows as they are, if a version differs; EARLY if the store's now is before
-      `not_before`; HELD if the locker refuses; NOT_OURS, naming them, if a delivery in `done` is not
-      this replica's under its token. Nothing is changed by any of these.
+      `not_before`; HELD if the step sends and the locker refuses; NOT_OURS, naming them, if a delivery in
+      `done` is not this replica's under its token. Nothing is changed by any of these.
     * Where `Beat.server` is not empty: HELD on any other server than the last beat told of, until the
       next beat. It may lack what was acknowledged, and the core first has to compare.
     * A new version, and a token, is max(newest + 1, the store's now): it never comes back, not after
       a flush, not after a row was deleted and made again. A step that deletes takes one too.
     * A trigger is in the bus until a committed step has it in `done`; nothing unfinished is trimmed.
+    * A trigger is known by (job, key). One that is in the bus already is not sent twice: what is there stays.
+      Within a step `done` is applied before `send`.
+    * A job's name is 1 to 200 of the ASCII letters, digits and `. _ - : /`. A trigger's key is 1 to 209
+      characters of any kind: the 200 that a caller may give, behind "backfill:". A payload has 64 KB of JSON
+      at most.
+    * A lease is ten seconds from the receive, the take-over or the last renewal, by the store's clock.
     * A delivery has one owner and a lease. Only its owner renews it, gives it back or finishes it; a
       lease that ran out may still be renewed until somebody has taken the delivery over.
     * Only jobs that the caller names are handed out; all others wait where one that knows them finds them.
@@ -177,6 +185,8 @@ class Store(Protocol):
     """Reads what the bus wrote, and keeps who is alive.
 
     * `rows` of named jobs answers for each of them, absent ones as version 0, with `held` always read.
+    * `rows(None)` is without the app's own row, in the order of the names' bytes.
+    * A job keeps its newest `Keep.lines` lines, and its newest `Keep.failures` that are no success.
     * `beat` keeps a replica among the living for `ttl`, and answers with the store's own now.
     """
 
@@ -232,7 +242,10 @@ class Backend(Protocol):
     store: Store
 
     async def open(self, replica: str) -> None:
-        """Connect as `replica`, on the running loop; repeated after a failure."""
+        """Connect as `replica`, on the running loop; repeated after a failure.
+
+        It may come while an earlier `close` is still at work.
+        """
         ...
 
     async def close(self) -> None:

@@ -192,7 +192,7 @@ class CommittedButChanged(Memory):
     def commit(self, step: Step, replica: str) -> Answer:
         if self.committed(step.id):
             for trigger in step.send:
-                self._append(trigger)
+                self.offer(Item(trigger))
         return super().commit(step, replica)
 
 

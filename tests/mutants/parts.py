@@ -1,6 +1,7 @@
 """Buses, stores, executors and lockers that are wrong: each is one of `sched_ram`'s, with one mistake."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from sched_ram._memory import LEASE
 from schedcore.protocols import (
     Answer,
     Delivery,
+    Holding,
     Locker,
     Micros,
     Places,
@@ -238,6 +240,138 @@ class GiveBackLapses(RamBus):
 
     async def give_back(self, held: Collection[Delivery]) -> None:
         return
+
+
+class RenewsAllOfItsOwner(RamBus):
+    """One renewal is for everything that the replica has."""
+
+    async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:
+        renewal = await super().renew(held, notes)
+        for item in self._memory.delivered():
+            if item.replica == self.replica:
+                item.deadline = self._memory.clock() + LEASE
+        return renewal
+
+
+class RenewalsAddUp(RamBus):
+    """Ten seconds more each time."""
+
+    async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:
+        before = [(item, item.deadline) for item in self._memory.delivered()]
+        renewal = await super().renew(held, notes)
+        for item, deadline in before:
+            item.deadline = deadline + LEASE
+        return renewal
+
+
+class CancelByKeyAlone(RamBus):
+    """Whoever has a run of that key is told, whatever its job."""
+
+    async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:
+        renewal = await super().renew(held, notes)
+        keys = {key for _, key in renewal.cancel}
+        named = [(d.trigger.job, d.trigger.key) for d in renewal.mine]
+        return attrs.evolve(renewal, cancel=frozenset(name for name in named if name[1] in keys))
+
+
+class LapsedCountsBeforeItChooses(RamBus):
+    """The limit is the query's, and the jobs are chosen from what that brings."""
+
+    async def lapsed(self, jobs: frozenset[str], limit: int) -> Sequence[Delivery]:
+        found = await super().lapsed(frozenset(self._memory.items), 10**6)
+        first = sorted(found, key=lambda d: d.token)[:limit]
+        return [d for d in first if d.trigger.job in jobs]
+
+
+class LapsedOfNoneIsAll(RamBus):
+    """No names are taken for all names, in a sweep."""
+
+    async def lapsed(self, jobs: frozenset[str], limit: int) -> Sequence[Delivery]:
+        return await super().lapsed(jobs or frozenset(self._memory.items), limit)
+
+
+class ReceiveOfNoneIsAll(RamBus):
+    """No names are taken for all names, in a receive."""
+
+    async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
+        return await super().receive(jobs or frozenset(self._memory.items), limit, wait)
+
+
+class TakeOverOfAllOrNone(RamBus):
+    """One that is no longer lapsed spoils the others."""
+
+    async def take_over(self, seen: Collection[Delivery]) -> Sequence[Delivery]:
+        memory, now = self._memory, self._memory.clock()
+        found = [memory.items.get(d.trigger.job, {}).get(d.trigger.key) for d in seen]
+        if any(item is None or item.deadline > now for item in found):
+            return []
+        return await super().take_over(seen)
+
+
+class GivesBackAsNumber1(RamBus):
+    """What is given back begins anew."""
+
+    async def give_back(self, held: Collection[Delivery]) -> None:
+        for d in held:
+            if item := self._memory.owned(d, self.replica):
+                item.number = 1
+        await super().give_back(held)
+
+
+class CallOfStepsReadsOnce(RamBus):
+    """The rows of all steps of a call are read before the first of them is committed."""
+
+    async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        now = self._memory.clock()
+        checked = [self._memory._check(step, self.replica, now) for step in steps]
+        answers = []
+        for step, (verdict, refused) in zip(steps, checked, strict=True):
+            if verdict is Verdict.DONE and not self._memory.committed(step.id):
+                self._memory._apply(step, now)
+            rows = tuple(self._memory.row(job) for job, _ in step.expects)
+            answers.append(Answer(verdict, rows, now, refused))
+        return answers
+
+
+class RemembersWhatTheLockerRefused(RamBus):
+    """A step whose name somebody else had counts as committed."""
+
+    async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        answers = await super().commit(steps, locker)
+        for step, answer in zip(steps, answers, strict=True):
+            if answer.verdict is Verdict.HELD:
+                self._memory._committed.add(step.id)
+        return answers
+
+
+class AnswersByItsOwnClock(RamBus):
+    """An answer's now is the replica's machine's, which agreed with the store's in the beginning."""
+
+    async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        if not hasattr(self, "began"):
+            self.began = self._memory.clock(), time.monotonic_ns()
+        answers = await super().commit(steps, locker)
+        store, machine = self.began
+        now = max(store + 5, store + (time.monotonic_ns() - machine) // 1000_000_000)
+        return [attrs.evolve(answer, now=now) for answer in answers]
+
+
+class HeldOfNoneIsAll(RamStore):
+    """No names are taken for all names, of what is held."""
+
+    async def held(self, jobs: Collection[str] | None = None) -> Sequence[Holding]:
+        return await super().held(jobs or None)
+
+
+class LapsedIsNotHeld(RamStore):
+    """Whose lease has run out has nothing."""
+
+    async def held(self, jobs: Collection[str] | None = None) -> Sequence[Holding]:
+        now, items = self._memory.clock(), self._memory.items
+        found = await super().held(jobs)
+        triggers = [holding.delivery.trigger for holding in found]
+        late = [items[t.job][t.key].deadline <= now for t in triggers]
+        return [holding for holding, is_late in zip(found, late, strict=True) if not is_late]
 
 
 class WakesNobody(RamBus):

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 from tests.contracts.ram import OneLocker, RamWorld
-from tests.mutants import memories, parts
+from tests.mutants import forgetful, memories, parts
 from tests.mutants.memories import remembering
 
 from sched_ram import DirectExecutor, Memory, RamBackend
@@ -97,6 +97,40 @@ CAUGHT: dict[type, str] = {
     parts.NoExpiry: "a_name_is_free_again_after_its_ttl",
     parts.ReleaseByAnybody: "release_changes_nothing_for_anybody_else",
     parts.NotForItsOwner: "acquire_grants_again_to_the_owner_who_has_it",
+    parts.RenewsAllOfItsOwner: "renewing_one_delivery_renews_no_other",
+    parts.RenewalsAddUp: "a_lease_ends_ten_seconds_after_its_last_renewal",
+    parts.CancelByKeyAlone: "a_trigger_is_known_by_job_and_key",
+    parts.LapsedCountsBeforeItChooses: "lapsed_deliveries_of_other_jobs_hide_none",
+    parts.LapsedOfNoneIsAll: "no_names_are_no_jobs",
+    parts.ReceiveOfNoneIsAll: "no_names_are_no_jobs",
+    parts.HeldOfNoneIsAll: "no_names_are_no_jobs",
+    parts.LapsedIsNotHeld: "what_has_lapsed_is_still_held",
+    parts.TakeOverOfAllOrNone: "of_several_those_that_are_still_lapsed_are_taken_over",
+    parts.GivesBackAsNumber1: "giving_back_keeps_the_number_after_a_take_over",
+    parts.CallOfStepsReadsOnce: "of_two_steps_of_one_call_that_saw_one_row_the_second_is_changed",
+    parts.RemembersWhatTheLockerRefused: "a_step_that_was_early_or_held_is_committed_when_it_comes_again",
+    parts.AnswersByItsOwnClock: "an_answer_tells_the_stores_now",
+    forgetful.NoteOutlivesItsOwner: "a_new_owner_inherits_nothing_of_the_old_one",
+    forgetful.SinceTheFirstOwner: "a_new_owner_inherits_nothing_of_the_old_one",
+    forgetful.CancelOutlivesATakeOver: "a_new_owner_inherits_nothing_of_the_old_one",
+    forgetful.ExtraIsLost: "a_trigger_is_handed_over_as_it_was_sent",
+    forgetful.TakenOverFromColumns: "a_trigger_is_handed_over_as_it_was_sent",
+    forgetful.JoinedNames: "a_trigger_is_known_by_job_and_key",
+    forgetful.SendsTwice: "a_trigger_that_is_in_the_bus_is_not_sent_twice",
+    forgetful.SendsFirst: "a_step_may_finish_a_trigger_and_send_one_of_its_name",
+    forgetful.RemembersWhatWasChanged: "the_id_of_a_refused_step_is_not_remembered",
+    forgetful.RemembersWhatWasNotOurs: "the_id_of_a_refused_step_is_not_remembered",
+    forgetful.RemembersWhatWasEarly: "a_step_that_was_early_or_held_is_committed_when_it_comes_again",
+    forgetful.BeatsForgetSteps: "the_last_step_of_a_row_is_still_known_a_minute_later",
+    forgetful.DeletingIsNotRemembered: "repeating_a_step_that_deleted_answers_done",
+    forgetful.TwoRowsOnly: "a_step_depends_on_the_third_row_too",
+    forgetful.GapOfTheLiving: "the_gap_is_counted_from_the_last_beat_of_who_is_gone_too",
+    forgetful.ShortGap: "beats_that_are_a_little_late_are_no_gap",
+    remembering(forgetful.FailedOnlyHistory): "whatever_is_no_success_is_kept_as_one",
+    remembering(forgetful.BesidesHistory): "failures_are_among_the_newest_lines_too",
+    remembering(forgetful.EndlessHistory): "a_job_that_always_fails_has_no_more_history_than_others",
+    remembering(forgetful.OneForAllHistory): "each_job_keeps_its_own_lines",
+    remembering(forgetful.PrefixHistory): "what_a_step_appends_is_read_under_its_job",
     parts.TornLock: "of_many_that_acquire_one_name_at_once_one_has_it",
 }
 
@@ -163,7 +197,7 @@ def test_a_mutant_is_caught_by_the_test_that_is_named(mutant: type, test: str) -
 def test_every_mutant_is_listed() -> None:
     """None is made and then forgotten; and there are many."""
     listed = {kind.__name__ for kind in CAUGHT}
-    made = {kind.__name__ for module in (memories, parts) for kind in mutants(module)}
+    made = {kind.__name__ for module in (forgetful, memories, parts) for kind in mutants(module)}
     assert made - listed == set()
     assert len(listed) >= 60
 

@@ -22,11 +22,15 @@ CONDITIONS = {
     "`acquire` grants a name to one owner": "acquire_grants_a_name acquire_grants_again acquire_one_name",
     "A name is free again after `ttl`": "a_name_is_free_again anybodys_again_after_the_ttl",
     "`release` frees a name only for the owner": "release_frees release_changes_nothing",
-    "A step is all or nothing": "committed_step_is_whole committed_step_repeated_answers twice_at_once",
+    "A step is all or nothing": "committed_step_is_whole committed_step_repeated_answers twice_at_once"
+    " a_minute_later step_that_deleted_answers of_a_refused_step",
     "CHANGED, with the rows as they are": "changed_if changed_carries early_if held_if not_ours_names",
     "Where `Beat.server` is not empty": "restarted_server_before_a_beat tells_a_server_that_was_restarted",
     "A new version, and a token": "new_version_is_above deleted_row after_a_flush set_back given_out_twice",
     "A trigger is in the bus until": "done_acknowledges nothing_unfinished",
+    "A trigger is known by (job, key)": "known_by_job_and_key is_not_sent_twice and_send_one_of_its_name",
+    "A job's name is 1 to 200": "the_longest_name_and_the_largest_payload contents_are_opaque",
+    "A lease is ten seconds from": "lapses_and_not_before was_taken_over_has_a_lease after_its_last_renewal",
     "A delivery has one owner and a lease": "only_its_owner_renews only_its_owner_gives only_its_owner_fin",
     "Only jobs that the caller names": "only_jobs_that where_one_that_knows hold_up_none as_number_1",
     "A receive whose reply was lost": "receive_whose_reply_was_lost reply_was_lost_may_be_repeated",
@@ -35,6 +39,8 @@ CONDITIONS = {
     "`jobs` is asked anew": "jobs_are_asked_anew",
     "What the bus raises ends `serve`": "what_the_bus_raises",
     "`rows` of named jobs answers": "rows_answers_for_each_name rows_of_named_jobs",
+    "`rows(None)` is without the app's own row": "rows_of_all_jobs_come_in_order",
+    "A job keeps its newest `Keep.lines`": "each_job_keeps the_newest_that_are_no_success newest_lines_too",
     "`beat` keeps a replica among the living": "a_beat_keeps a_beat_answers",
 }
 

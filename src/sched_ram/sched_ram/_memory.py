@@ -137,9 +137,10 @@ class Memory:
             self._committed, self._committed_before = set(), self._committed
 
     def _append(self, trigger: Trigger) -> None:
-        item = Item(trigger)
-        self.items.setdefault(trigger.job, {})[trigger.key] = item
-        self.offer(item)
+        items = self.items.setdefault(trigger.job, {})
+        if trigger.key not in items:
+            items[trigger.key] = item = Item(trigger)
+            self.offer(item)
 
     def offer(self, item: Item) -> None:
         """Let a trigger wait for a replica."""

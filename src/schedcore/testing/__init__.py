@@ -55,8 +55,8 @@ _NEED_PYTEST = {
     "scenario": "world",
 }
 _TESTS = (
-    "beats concurrency deliveries executor faults leases locker neighbours parking processes restarts"
-    " steps store versions"
+    "beats concurrency deliveries executor faults handovers history leases locker neighbours parking"
+    " processes repeats restarts steps store versions"
 )
 
 if sys.modules.get("pytest") is not None:

@@ -73,6 +73,18 @@ class BeatContract:
         gap = (await first.store.beat("r0", {}, TTL)).gap
         assert gap < SECOND, f"right after another replica's beat the gap is {gap}"
 
+    @scenario(
+        "where the last beat is kept: apart from the replicas, which are dropped when their ttl is over"
+    )
+    async def test_the_gap_is_counted_from_the_last_beat_of_who_is_gone_too(self, world: World) -> None:
+        """All are dead, or have left, a minute later: the app was a minute without a beat."""
+        backend = await one(world)
+        for ttl, how in ((TTL, "died"), (0, "left")):
+            await backend.store.beat("r0", {}, ttl)
+            await world.advance(60 * SECOND)
+            gap = (await backend.store.beat("r0", {}, TTL)).gap
+            assert gap >= 59 * SECOND, f"a minute after the last replica has {how} the gap is {gap}"
+
     @scenario("where the epoch is kept: in the store, made once")
     async def test_the_epoch_is_one_for_all(self, world: World) -> None:
         """Whoever beats, and however often, hears the same."""

@@ -49,6 +49,29 @@ class LeaseContract:
         await live(world, LEASE - 2 * BEAT + SECOND, first, second)
         assert list(await second.bus.lapsed(A, 10)) == [delivery], "a lease that nobody renewed did not lapse"
 
+    @scenario("which deliveries renew renews: those that it is given, not all of the replica's")
+    async def test_renewing_one_delivery_renews_no_other(self, world: World) -> None:
+        """Of two that a replica has, it renews one, and nothing: the other lapses."""
+        first, second = await world.make_backends(2)
+        await send(first, trigger(at=1), trigger(at=2))
+        kept, left = await take(first)
+        for _ in range(4):
+            await live(world, BEAT, first, second)
+            renewal = await first.bus.renew([kept], {})
+            assert renewal.mine == {kept}, f"one delivery was renewed, and mine are {renewal.mine}"
+            await first.bus.renew([], {})
+        assert list(await second.bus.lapsed(A, 10)) == [left], "what was not renewed, beside another, is kept"
+
+    @scenario("what renew adds ten seconds to: the store's now, not the deadline that was")
+    async def test_a_lease_ends_ten_seconds_after_its_last_renewal(self, world: World) -> None:
+        """Who renews three times in a moment, and dies, has no longer lease than who renews once."""
+        first, second = await world.make_backends(2)
+        delivery = await delivered(first)
+        for _ in range(3):
+            await first.bus.renew([delivery], {})
+        await lapse(world, first, second)
+        assert list(await second.bus.lapsed(A, 10)) == [delivery], "renewals that came quickly added up"
+
     @scenario("whether lapsed heeds `limit`")
     async def test_lapsed_lists_at_most_its_limit(self, world: World) -> None:
         """A sweep takes no more than there are places."""
@@ -175,3 +198,18 @@ class LeaseContract:
         delivery = await delivered(first)
         await world.advance(LEASE + SECOND)
         assert list(await second.bus.take_over([delivery])) == [], "without a beat a run was taken over"
+
+    @scenario("what is a gap: more than 4.5 s without a beat, and nothing shorter")
+    async def test_beats_that_are_a_little_late_are_no_gap(self, world: World) -> None:
+        """Beats 3.5 s apart, on a busy machine: who died among them is taken over all the same."""
+        first, second = await world.make_backends(2)
+        delivery = await delivered(first)
+        late = BEAT + SECOND // 2
+        await second.store.beat("r1", {}, LEASE)
+        for _ in range(4):
+            await world.advance(late)
+            await second.store.beat("r1", {}, LEASE)
+        await world.advance(late)
+        assert len(await second.bus.take_over([delivery])) == 1, (
+            "with beats 3.5 s apart nothing is taken over"
+        )

@@ -154,6 +154,18 @@ class StepContract:
             "a row merely expected was changed"
         )
 
+    @scenario("whether commit compares all pairs of `expects`, however many there are")
+    async def test_a_step_depends_on_the_third_row_too(self, world: World) -> None:
+        """Of three rows one was made meanwhile, each in turn: the step is CHANGED."""
+        backend = await one(world)
+        for number, made in enumerate(("a", "b", "c")):
+            names = [f"{name}{number}" for name in ("a", "b", "c")]
+            await done(backend, step(Row(f"{made}{number}")))
+            answer = await commit(backend, step(*(Row(name) for name in names)))
+            assert answer.verdict is Verdict.CHANGED, (
+                f"row {number + 1} of three had changed, and the step was {answer.verdict}"
+            )
+
     @scenario("whether commit takes a new version with every step, and compares it")
     async def test_two_replicas_that_saw_one_row_do_not_both_commit(self, world: World) -> None:
         """Of two steps that expect the same version one is DONE, the other CHANGED."""

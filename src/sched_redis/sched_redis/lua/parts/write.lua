@@ -11,12 +11,19 @@ local function write_all() -- what was applied, in few commands
   write(dropped, 'HDEL', rows); write(dropped, 'ZREM', names)
   write(ids, 'XACK', stream, group); write(ids, 'XDEL', stream)
   write(ended, 'HDEL', triggers); write(ended, 'ZREM', held)
+  local fresh, to_send = {}, {}
+  for i = 1, #sent, 2 do to_send[#to_send + 1] = sent[i] end
+  local present = read(triggers, to_send)
   for i = 1, #sent, 2 do
-    index[i], index[i + 1] = 0, sent[i]
-    local id = call('XADD', stream, '*', 'trigger', sent[i])
-    sent[i + 1] = cmsgpack.pack({id = id, token = '0', replica = '', number = 1, data = sent[i + 1]})
+    local name = sent[i]
+    if not load(present[name]) then -- what is in the bus already stays as it is
+      local id = call('XADD', stream, '*', 'trigger', name)
+      present[name] = cmsgpack.pack({id = id, token = '0', replica = '', number = 1, data = sent[i + 1]})
+      fresh[#fresh + 1] = name; fresh[#fresh + 1] = present[name]
+      index[#index + 1] = 0; index[#index + 1] = name
+    end
   end
-  write(sent, 'HSET', triggers); write(index, 'ZADD', held)
+  write(fresh, 'HSET', triggers); write(index, 'ZADD', held)
   if first then
     call('XADD', changes, 'MAXLEN', 64, '*', first, cmsgpack.pack(made))
     call('PEXPIRE', changes, 60000)

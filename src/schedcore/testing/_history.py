@@ -1,0 +1,75 @@
+"""The conditions of `schedcore.protocols.Store` that concern which lines of history stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from schedcore.protocols import Backend, Keep, Row, Status
+from schedcore.testing.world import FOR_EVER, World, done, line, one, row_of, scenario, step
+
+
+async def append(backend: Backend, keep: Keep, *statuses: Status, job: str = "a", begin: int = 1) -> None:
+    """Append a line for each, one step after the other, numbered by their scheduled times."""
+    for at, status in enumerate(statuses, begin):
+        row = await row_of(backend, job)
+        await done(backend, step(row, runs=(line(job, at=at, status=status),), keep=keep))
+
+
+async def kept(backend: Backend, job: str = "a") -> Sequence[int]:
+    """Tell which are there, newest first."""
+    return [run.scheduled_at for run in (await backend.store.runs(job, limit=1000))[0]]
+
+
+class HistoryContract:
+    """Each job has its newest lines, and its newest that are no success."""
+
+    @scenario("how history is trimmed: by the job of each line")
+    async def test_each_job_keeps_its_own_lines(self, world: World) -> None:
+        """What one job appends costs another nothing."""
+        backend = await one(world)
+        keep = Keep(lines=3, failures=1, age=FOR_EVER.age)
+        for number in range(1, 7):
+            for job in ("a", "b"):
+                await append(backend, keep, Status.SUCCEEDED, job=job, begin=number)
+        for job in ("a", "b"):
+            found = await kept(backend, job)
+            assert found == [6, 5, 4], f"of two jobs with 6 lines each, {job} has kept {found} and not its 3"
+
+    @scenario("which lines count as failures: all that are not `Status.SUCCEEDED`")
+    async def test_whatever_is_no_success_is_kept_as_one(self, world: World) -> None:
+        """Not only FAILED: a lost run of last month is worth as much."""
+        backend = await one(world)
+        keep = Keep(lines=2, failures=1, age=FOR_EVER.age)
+        for status in (Status.LOST, Status.DEAD, Status.TIMED_OUT):
+            await append(backend, keep, status, *[Status.SUCCEEDED] * 4, job=status.value)
+            found = await kept(backend, status.value)
+            assert found == [5, 4, 1], f"line 1 is {status}, and of 5 lines, with {keep}, {found} were kept"
+
+    @scenario("what `lines` counts: all lines, whatever became of them")
+    async def test_failures_are_among_the_newest_lines_too(self, world: World) -> None:
+        """They are kept twice over only in that they may be old: a new one pushes an old success out."""
+        backend = await one(world)
+        keep = Keep(lines=4, failures=2, age=FOR_EVER.age)
+        good, bad = Status.SUCCEEDED, Status.FAILED
+        await append(backend, keep, good, good, good, bad, bad, bad, good)
+        found = await kept(backend)
+        assert found == [7, 6, 5, 4], f"of 4 successes and 3 failures, with {keep}, {found} were kept"
+
+    @scenario("how many lines a job has in the end: `lines`, and `failures` beside them, and no more")
+    async def test_a_job_that_always_fails_has_no_more_history_than_others(self, world: World) -> None:
+        """Of two hundred failures `lines` are kept, or `failures` if that is more."""
+        backend = await one(world)
+        keep = Keep(lines=5, failures=8, age=FOR_EVER.age)
+        runs = [line(at=number, status=Status.FAILED) for number in range(1, 201)]
+        for place in range(0, 200, 20):
+            await done(backend, step(await row_of(backend), runs=tuple(runs[place : place + 20]), keep=keep))
+        found = await kept(backend)
+        assert found == list(range(200, 192, -1)), f"of 200 failures, with {keep}, {found} were kept"
+
+    @scenario("whose a line is: that of the job that the line names, not that of the step")
+    async def test_what_a_step_appends_is_read_under_its_job(self, world: World) -> None:
+        """A job whose name begins as another's has none of its lines."""
+        backend = await one(world)
+        await done(backend, step(Row("a"), runs=(line(at=1),)), step(Row("a:b"), runs=(line("a:b", at=2),)))
+        found = [await kept(backend, job) for job in ("a", "a:b", "b")]
+        assert found == [[1], [2], []], f"lines of a and a:b are read, for a, a:b and b, as {found}"
