@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from msgpack import packb
 from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend, _changes
@@ -177,3 +178,24 @@ def test_steps_that_send_much_travel_few_at_a_time(redis_url: str, monkeypatch: 
 
     asyncio.run(scenario())
     assert sent == [[1], [CHUNK + 1], [1, 100, 100], [100, 100], [100]]
+
+
+def test_garbage_among_the_changes_hinders_nobody(redis_url: str) -> None:
+    """What is no change is passed over, and what comes after it is read."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        first, second = await world.make_backends(2)
+        assert isinstance(first, RedisBackend)
+        assert isinstance(second, RedisBackend)
+        row = await done(first, step(Row("a")))
+        client, changes = first._client, first._client.keys.changes
+        for field, value in (("x", ""), ("5", "not msgpack"), ("7", packb(["a"])), ("8", packb([1, 2]))):
+            await client.call("XADD", changes, "*", field, value)
+        await done(first, step(row, data=state(3)))
+        late = step(row, data=state(3))
+        await second.bus._changes.read([late], "r1")
+        assert second.bus._changes.has(late)
+        await world.close()
+
+    asyncio.run(scenario())

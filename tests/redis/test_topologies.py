@@ -26,16 +26,17 @@ def test_a_crash_of_the_primary_promotes_a_replica(redis_sentinels: SentinelSet)
     """The sentinels name another, which has the data and takes writes; the old one returns as a replica."""
     old = redis_sentinels.primary
     assert named_by_sentinels(redis_sentinels) == old.port
-    old.cli("SET", "key", "1")
-    old.cli("WAIT", 2, 5000)
+    with old.client() as client:  # WAIT is about what this connection wrote
+        client.set("key", "1")
+        assert client.wait(2, 5000) == 2
 
     new = redis_sentinels.failover()
     assert new is not old
     assert named_by_sentinels(redis_sentinels) == new.port
-    assert new.cli("INCR", "key") == 2
-
-    redis_sentinels.rejoin()
-    assert new.cli("WAIT", 2, 5000) == 2
+    with new.client() as client:
+        assert client.incr("key") == 2
+        redis_sentinels.rejoin()
+        assert client.wait(2, 5000) == 2
     assert {server.cli("GET", "key") for server in redis_sentinels.data} == {"2"}
     assert sum(server.cli("ROLE")[0] == "slave" for server in redis_sentinels.data) == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from msgpack import unpackb
 
@@ -74,7 +75,8 @@ class Changes:
             if place > self._last:  # else it was read meanwhile
                 self._last = place
                 for version, packed in made.items():
-                    self._learn(int(version), unpackb(packed, raw=True))
+                    with suppress(Exception):  # garbage that somebody else wrote tells nothing
+                        self._learn(int(version), unpackb(packed, raw=True))
 
     def _learn(self, version: int, made: Sequence[bytes]) -> None:
         for place in range(0, len(made), 2):
