@@ -114,6 +114,7 @@ def shop(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     try:
         shop.start()
         shop.until(lambda: len(asker.blocking.jobs()) == 7)
+        shop.until(lambda: asker.blocking.history("tick"))
         yield shop
     finally:
         asker.stop()
