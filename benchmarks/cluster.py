@@ -242,7 +242,7 @@ def server() -> Iterator[str]:
 
 def run(url: str) -> None:
     def once(measure: Callable[..., Awaitable[Any]], *more: Any) -> Any:
-        return asyncio.run(measure(url, *more))  # type: ignore[arg-type]
+        return asyncio.run(measure(url, *more))
 
     bare = statistics.median(once(drain_bare) for _ in range(3))
     for concurrency in (100, 1000):

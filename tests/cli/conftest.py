@@ -98,7 +98,7 @@ class Shop:
         while not condition():
             log = self.directory / "log"
             assert time.monotonic() < limit, log.read_text() if log.exists() else "it did not come about"
-            time.sleep(0.05)
+            time.sleep(0.05)  # other processes bring it about, and tell nobody here
 
     def end(self) -> None:
         for process in self._replicas:

@@ -94,7 +94,7 @@ def test_options_are_for_all_lines(
 ) -> None:
     """As under cron a running command is started again, unless `overlap=` says otherwise."""
     (tmp_path / "tab").write_text("@yearly sleep 300\n")
-    (line,) = add_crontab(scheduler, tmp_path / "tab", **options)  # type: ignore[arg-type]
+    (line,) = add_crontab(scheduler, tmp_path / "tab", **options)
     with scheduler:
         assert scheduler.blocking.trigger(line.name).outcome == "sent"
         assert scheduler.blocking.trigger(line.name).outcome == second

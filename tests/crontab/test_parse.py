@@ -119,7 +119,7 @@ def test_variables_hold_for_the_lines_below() -> None:
     assert errors == []
     assert [dict(line.environment) for line in lines] == [{}, {"A": "1"}, {"A": "3", "B": "2"}]
     with pytest.raises(TypeError):
-        lines[0].environment["A"] = "9"  # type: ignore[index]
+        lines[0].environment["A"] = "9"
 
 
 @pytest.mark.parametrize("word", ["0=1", "@a=b", "*=1", "5 * * * * a=b"])

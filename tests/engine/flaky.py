@@ -59,16 +59,16 @@ class FlakyBackend(RamBackend):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.replica_bus = self.bus
-        self.bus = Flaky(self.bus)  # type: ignore[assignment]
-        self.store = Flaky(self.store)  # type: ignore[assignment]
+        self.bus = Flaky(self.bus)
+        self.store = Flaky(self.store)
 
     async def open(self, replica: str) -> None:
         """Connect, if that is possible."""
-        if "open" in self.store.away:  # type: ignore[attr-defined]
+        if "open" in self.store.away:
             raise ConnectionError("open: connection refused")
         self.replica_bus.replica = replica
 
     def fail(self, *methods: str) -> None:
         """Have these methods fail from now on; none of them: all is well again."""
         for part in (self.bus, self.store):
-            part.away = set(methods)  # type: ignore[attr-defined]
+            part.away = set(methods)

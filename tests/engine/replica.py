@@ -39,7 +39,7 @@ class Replica:
 
     def add(self, name: str, schedule: Any, function: JobFunction | None = None, **options: Any) -> None:
         """Declare a job; without a function it notes when it was started."""
-        self.jobs[name] = make_job(name, schedule, function or self.note, options)  # type: ignore[arg-type]
+        self.jobs[name] = make_job(name, schedule, function or self.note, options)
 
     def note(self) -> None:
         """Note a start, in seconds since the simulation began."""

@@ -177,7 +177,7 @@ def test_plain_functions_run_on_while_coroutines_would_fill_all_places() -> None
         given_back.extend(held)
         await give_back(held)
 
-    backend.bus.give_back = counted  # type: ignore[method-assign]
+    backend.bus.give_back = counted
     s = Scheduler("app", backend=backend, concurrency=4, drain=5)
     plain: list[float] = []
     quick: list[float] = []

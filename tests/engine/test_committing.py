@@ -42,7 +42,7 @@ def test_an_answer_older_than_what_was_learnt_meanwhile_is_no_loss_of_data() -> 
         await done(backend, step(Row("b")))
         await committer.read(["b"])  # the newest number of all is known by now, but not of `a`
         learnt = asyncio.Event()
-        committer._bus = OldNews(second, learnt)  # type: ignore[assignment]
+        committer._bus = OldNews(second, learnt)
         asking = asyncio.create_task(committer._commit([step(first, data=state(9))]))
         await asyncio.sleep(0)
         await committer.read(["a"])
@@ -75,7 +75,7 @@ def test_what_the_bus_holds_is_asked_once_for_all_jobs_of_a_burst() -> None:
             asked.append(len(names))
             return await rows(names)
 
-        backend.store.rows = counted  # type: ignore[method-assign, assignment]
+        backend.store.rows = counted
 
         def rule(row: Row, _: Row) -> Draft:
             if row.held is None:

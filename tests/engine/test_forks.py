@@ -78,7 +78,7 @@ def test_under_gevent_starting_is_refused(tmp_path: Path) -> None:
 def test_gevent_that_patched_nothing_is_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Merely having it imported is fine."""
     module = type(sys)("gevent.monkey")
-    module.is_module_patched = lambda name: False  # type: ignore[attr-defined]
+    module.is_module_patched = lambda name: False
     monkeypatch.setitem(sys.modules, "gevent.monkey", module)
     with scheduler() as s:
         assert s.blocking.health().running

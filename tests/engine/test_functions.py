@@ -252,8 +252,8 @@ def test_the_runs_logger_tells_the_run(caplog: pytest.LogCaptureFixture) -> None
 
     assert run_once(job) == "succeeded"
     (record,) = [r for r in caplog.records if r.name == "schedcore.job"]
-    assert (record.job, record.attempt, record.delivery, record.mine) == ("a", 1, 1, 1)  # type: ignore[attr-defined]
-    assert record.scheduled_at.endswith("+00:00")  # type: ignore[attr-defined]
+    assert (record.job, record.attempt, record.delivery, record.mine) == ("a", 1, 1, 1)
+    assert record.scheduled_at.endswith("+00:00")
 
 
 def test_a_place_is_free_again_after_each_run() -> None:

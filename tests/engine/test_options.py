@@ -39,7 +39,7 @@ def test_unknown_options_are_refused_by_name() -> None:
     with pytest.raises(
         ConfigurationError, match=r"unknown option 'retry', 'time_out' .*'retries'.*; there are .*timeout"
     ):
-        scheduler().add_job("a", RARELY, nothing, retry=3, time_out=1)  # type: ignore[call-arg]
+        scheduler().add_job("a", RARELY, nothing, retry=3, time_out=1)
 
 
 BAD_OPTIONS = [
@@ -110,17 +110,17 @@ def test_lengths_of_time_are_seconds_or_timedeltas() -> None:
 def test_days_are_a_number_or_a_timedelta() -> None:
     """A `timedelta` is as many days as it is long, and the error speaks of days."""
     s = scheduler()
-    s.add_job("a", RARELY, nothing, history_days=timedelta(hours=36))  # type: ignore[arg-type]
+    s.add_job("a", RARELY, nothing, history_days=timedelta(hours=36))
     assert s._jobs["a"].spec.options.history_days == 1.5
     with pytest.raises(ConfigurationError, match=r"history_days must be days or a timedelta.* not 'week'"):
-        s.add_job("b", RARELY, nothing, history_days="week")  # type: ignore[arg-type]
+        s.add_job("b", RARELY, nothing, history_days="week")
 
 
 def test_the_ends_of_a_life_are_instants() -> None:
     """A time without a zone is refused with an example of one that has it."""
     for wrong in (datetime(2026, 1, 1), START.date(), "2026-01-01"):  # noqa: DTZ001  that is the point
         with pytest.raises(ConfigurationError, match=r"start_at must be an aware datetime, not .*write e\.g"):
-            scheduler().add_job("a", RARELY, nothing, start_at=wrong)  # type: ignore[arg-type]
+            scheduler().add_job("a", RARELY, nothing, start_at=wrong)
 
 
 def two(first: object, second: object) -> None: ...

@@ -33,7 +33,7 @@ def virtual(play: Callable[..., Awaitable[None]]) -> Callable[[pytest.LogCapture
 
         run_virtual(main())
 
-    run.__name__, run.__doc__, run.__module__ = play.__name__, play.__doc__, play.__module__  # type: ignore[attr-defined]
+    run.__name__, run.__doc__, run.__module__ = play.__name__, play.__doc__, play.__module__
     return run
 
 
@@ -67,10 +67,10 @@ def test_a_lost_reply_is_repeated_without_doing_it_twice() -> None:
             for _ in range(30):
                 await asyncio.sleep(1)
                 for part in (backend.bus, backend.store):
-                    part.lose_replies.add(method)  # type: ignore[attr-defined]
+                    part.lose_replies.add(method)
             await asyncio.sleep(15.5)
             for part in (backend.bus, backend.store):
-                part.lose_replies.clear()  # type: ignore[attr-defined]
+                part.lose_replies.clear()
             await asyncio.sleep(15)
             assert await r.counters() == {"succeeded": len(set(r.starts))}, method
             assert len(r.starts) == len(set(r.starts)), method
@@ -105,7 +105,7 @@ async def test_reconnecting_backs_off_to_two_seconds_at_most(
     async with r.running() as engine:
         await asyncio.sleep(10)
         backend.fail(*ALL)
-        calls: list[str] = backend.bus.calls  # type: ignore[attr-defined]
+        calls: list[str] = backend.bus.calls
         before = len(calls)
         await asyncio.sleep(60)
         assert 30 < len(calls) - before < 200, "retries do not back off, or give up"
@@ -132,7 +132,7 @@ async def test_health_tells_of_an_outage(
         backend.fail()
         await asyncio.sleep(5)
         assert engine.health().connected
-        assert engine.health().last_beat < 4  # type: ignore[operator]
+        assert engine.health().last_beat < 4
     assert events(caplog.records)
 
 
@@ -213,10 +213,10 @@ async def test_a_failure_inside_the_engine_restarts_it(
         pop = engine.ticker._pop_due
 
         def broken() -> list[str]:
-            engine.ticker._pop_due = pop  # type: ignore[method-assign]
+            engine.ticker._pop_due = pop
             raise RuntimeError("a bug of ours")
 
-        engine.ticker._pop_due = broken  # type: ignore[method-assign]
+        engine.ticker._pop_due = broken
         await asyncio.sleep(5)
         assert sum((await r.counters()).values()) == 10
     (record,) = [x for x in caplog.records if getattr(x, "event", "") == "engine.failed"]
@@ -237,13 +237,13 @@ async def test_an_engine_that_fails_again_and_again_waits_longer_each_time(
         def broken() -> list[str]:
             raise RuntimeError("a bug of ours")
 
-        engine.ticker._pop_due = broken  # type: ignore[method-assign]
+        engine.ticker._pop_due = broken
         await asyncio.sleep(12)
-        engine.ticker._pop_due = pop  # type: ignore[method-assign]
+        engine.ticker._pop_due = pop
         await asyncio.sleep(20.5)
-        engine.ticker._pop_due = broken  # type: ignore[method-assign]
+        engine.ticker._pop_due = broken
         await asyncio.sleep(1)
-        engine.ticker._pop_due = pop  # type: ignore[method-assign]
+        engine.ticker._pop_due = pop
         await asyncio.sleep(5)
     said = [x.getMessage() for x in caplog.records if getattr(x, "event", "") == "engine.failed"]
     assert [text.partition("again in ")[2].partition(":")[0] for text in said] == [
@@ -265,7 +265,7 @@ async def test_one_garbage_row_does_not_stop_the_others(
     async with r.running():
         await asyncio.sleep(5.5)
         row: Row = r.memory.rows["a"]
-        state = row.data.copy()  # type: ignore[attr-defined]
+        state = row.data.copy()
         state.spec = attrs.evolve(state.spec, expression="@lunar")
         state.declared_by, state.declared_at = "newer", state.declared_at + 10**15
         await r.backend.store.beat("newer", {}, 10**12)
@@ -301,10 +301,10 @@ async def test_another_server_without_a_loss_is_told_from_a_loss(
 ) -> None:
     """A restart with all data pauses firing, while marks are compared, and is not called a loss."""
     r.add("a", "@every 1s", overlap="allow")
-    backend.store.server = "one"  # type: ignore[attr-defined]
+    backend.store.server = "one"
     async with r.running() as engine:
         await asyncio.sleep(10.5)
-        backend.store.server = "two"  # type: ignore[attr-defined]
+        backend.store.server = "two"
         await asyncio.sleep(20)
         assert engine.health().losses == 0
     assert events(caplog.records).count("store.moved") == 1
@@ -319,13 +319,13 @@ async def test_a_server_that_lacks_the_last_steps_has_lost_data(
     """Its newest version is above all others by then; that a row fell back tells, and nothing runs twice."""
     ran: list[int] = []
     r.add("a", "@every 1s", lambda run: ran.append(run.scheduled_at.timestamp()), overlap="allow")
-    backend.store.server = "the primary"  # type: ignore[attr-defined]
+    backend.store.server = "the primary"
     async with r.running() as engine:
         await asyncio.sleep(10.2)
         (snapshot,) = await r.backend.store.rows(["a"])
         await asyncio.sleep(2)
         r.memory.rows["a"] = attrs.evolve(snapshot, held=None)
-        backend.store.server = "the follower"  # type: ignore[attr-defined]
+        backend.store.server = "the follower"
         await asyncio.sleep(20)
         assert engine.health().losses == 1
     assert events(caplog.records).count("store.lost_data") == 1
@@ -347,8 +347,8 @@ async def test_what_a_loss_of_data_took_from_the_bus_is_recorded_lost(
         r.memory.clear()
         await asyncio.sleep(13)
         (row,) = await r.backend.store.rows(["a"])
-        assert row.data.counters["lost"] == 1  # type: ignore[attr-defined]
-        assert set(row.data.outstanding) <= row.held  # type: ignore[attr-defined, operator]
+        assert row.data.counters["lost"] == 1
+        assert set(row.data.outstanding) <= row.held
 
 
 @virtual

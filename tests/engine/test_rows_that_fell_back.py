@@ -17,7 +17,7 @@ from schedcore.protocols import Row, Step, Verdict
 class AtOnce:
     """Calls once."""
 
-    async def call(self, attempt):  # type: ignore[no-untyped-def]
+    async def call(self, attempt):
         return await attempt()
 
 

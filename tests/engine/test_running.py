@@ -74,7 +74,7 @@ class Application:
         task = asyncio.create_task(lifecycle())
         await receive.put("lifespan.startup")
         assert await events.get() == "lifespan.startup.complete"
-        await request()  # type: ignore[misc]
+        await request()
         await receive.put("lifespan.shutdown")
         assert await events.get() == "lifespan.shutdown.complete"
         await task

@@ -14,7 +14,7 @@ from schedcore import Scheduler, Status
 
 def on(memory: Memory, **options: float) -> Scheduler:
     """Make a scheduler on a memory that the test can look into."""
-    return Scheduler("app", backend=RamBackend("app", memory=memory), **options)  # type: ignore[arg-type]
+    return Scheduler("app", backend=RamBackend("app", memory=memory), **options)
 
 
 def waiting(memory: Memory) -> list[str]:
@@ -213,7 +213,7 @@ def test_a_plain_function_lingers_and_is_renewed(caplog: pytest.LogCaptureFixtur
     until(lambda: item.deadline > deadline)
     may_end.set()
     until(lambda: not memory.items)
-    assert memory.rows["a"].data.manual == {"succeeded": 1}  # type: ignore[attr-defined]
+    assert memory.rows["a"].data.manual == {"succeeded": 1}
     until(lambda: not [t for t in threading.enumerate() if t.name.startswith("schedcore-app")])
 
 
@@ -277,7 +277,7 @@ def test_a_run_that_just_ended_is_recorded_by_the_stop(kind: str) -> None:
     begin = time.monotonic()
     s.stop()
     assert time.monotonic() - begin < 0.8
-    assert memory.rows["a"].data.manual == {"succeeded": 1}  # type: ignore[attr-defined]
+    assert memory.rows["a"].data.manual == {"succeeded": 1}
 
 
 def test_the_scheduler_runs_again_after_a_stop() -> None:

@@ -108,7 +108,7 @@ async def test_an_idle_engine_wakes_for_the_beat_alone(replica: Replica) -> None
     assert isinstance(loop, VirtualLoop)
     async with replica.running():
         await asyncio.sleep(1)
-        selector, polls = loop._selector, 0  # type: ignore[attr-defined]
+        selector, polls = loop._selector, 0
         select = selector.select
 
         def counted(timeout: float | None = None) -> object:
@@ -133,7 +133,7 @@ async def test_a_far_job_does_not_wake_the_engine_before_it_is_due(replica: Repl
         await asyncio.sleep(1)
         asked: list[float] = []
         next_due = engine.ticker.next_due
-        engine.ticker.next_due = lambda: asked.append(replica.now()) or next_due()  # type: ignore[method-assign,func-returns-value]
+        engine.ticker.next_due = lambda: asked.append(replica.now()) or next_due()
         await asyncio.sleep(3597)
         assert asked == []
         await asyncio.sleep(1.5)
@@ -170,7 +170,7 @@ def test_two_replicas_fire_each_time_once() -> None:
 
     async def play() -> None:
         first = Replica()
-        second = Replica(type(first.backend)("app", memory=first.memory), "r1")  # type: ignore[call-arg]
+        second = Replica(type(first.backend)("app", memory=first.memory), "r1")
         for replica in (first, second):
             replica.add("a", "@every 1s")
         async with first.running(), second.running():
@@ -196,7 +196,7 @@ def test_what_is_to_start_goes_before_the_record_of_what_has_ended() -> None:
                 started.append(len(replica.starts))
             return await commit(steps, locker)
 
-        replica.backend.bus.commit = noting  # type: ignore[method-assign]
+        replica.backend.bus.commit = noting
         async with replica.running():
             await asyncio.sleep(10.1)
             assert started[0] == 200

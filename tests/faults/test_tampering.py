@@ -22,7 +22,7 @@ def in_background(act: object) -> Iterator[None]:
 
     def repeat() -> None:
         while not over.wait(0.02):
-            act()  # type: ignore[operator]
+            act()
 
     thread = threading.Thread(target=repeat, daemon=True)
     thread.start()

@@ -45,7 +45,7 @@ class LockOfTheDead(File):
         while begin != "BEGIN" and not self._has(lock):
             if time.monotonic() > patience:
                 raise StoreUnavailableError(f"{lock} is somebody else's")
-            time.sleep(0.01)
+            time.sleep(0.01)  # a lock file calls nobody: its owner is another process
         return super()._transact(begin, work)
 
     def _has(self, lock: Path) -> bool:

@@ -156,7 +156,7 @@ class RedisServer:
             self.resume()
             os.kill(self.pid, signal.SIGTERM)
             try:
-                self._process.wait(10)  # type: ignore[union-attr]
+                self._process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
         self._reap()

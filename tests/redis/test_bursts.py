@@ -60,7 +60,7 @@ def test_who_lost_a_burst_is_not_sent_what_it_would_have_written(
 
     async def note(self: Client, patience: float, *command: object) -> object:
         asked.append(str(command[0]))
-        return await send(self, patience, *command)  # type: ignore[arg-type]
+        return await send(self, patience, *command)
 
     async def scenario() -> None:
         world = RedisWorld(redis_url)

@@ -162,7 +162,7 @@ def test_an_asynchronous_client_is_lent_too(redis_server: RedisServer, app_name:
 @pytest.mark.timeout(90)
 def test_a_client_of_sentinels_is_lent(redis_sentinels: SentinelSet, app_name: str) -> None:
     """Its primary is asked for at the same sentinels."""
-    manager: Any = Sentinel(redis_sentinels.addresses, socket_timeout=5)  # type: ignore[no-untyped-call]
+    manager: Any = Sentinel(redis_sentinels.addresses, socket_timeout=5)
     client = manager.master_for(redis_sentinels.name)
     runs_with(app_name, client=client)
     assert client.exists(f"schedcore:{{{app_name}}}:meta")

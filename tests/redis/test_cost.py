@@ -57,7 +57,7 @@ def test_a_single_fire_takes_four_round_trips(
             async with scheduler:
                 for _ in range(8):
                     before, first = sent.copy(), fires
-                    await until(lambda first=first: fires > first)  # type: ignore[misc]
+                    await until(lambda first=first: fires > first)
                     await asyncio.sleep(0.2)
                     each.append(sent - before)
         return each

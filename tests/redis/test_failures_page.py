@@ -116,7 +116,7 @@ def test_what_happens_while_it_runs_is_quoted_as_it_is_said(caplog: pytest.LogCa
         server.resume()
         until(lambda: scheduler.blocking.health().connected)
     lines = [r for r in caplog.records if getattr(r, "event", "").startswith("store")]
-    assert {r.event for r in lines} == {"store.away", "store.back", "store.lost_data"}  # type: ignore[attr-defined]
+    assert {r.event for r in lines} == {"store.away", "store.back", "store.lost_data"}
     lines = [r for r in lines if "ConnectionError" not in r.getMessage()]
     assert [r.getMessage() for r in lines if not is_quoted(r.getMessage())] == []
 

@@ -30,7 +30,7 @@ def test_who_makes_the_group_offers_what_was_in_it_in_the_same_moment(redis_url:
         await done(second, step(await row_of(second), done=tuple(received)))
         await world.close()
 
-    async def _die_after_one_command(backend):  # type: ignore[no-untyped-def]
+    async def _die_after_one_command(backend):
         client = backend._client
         send_it, sent = client._send, []
 

@@ -30,11 +30,11 @@ def test_a_server_that_is_restarted_while_jobs_are_declared() -> None:
         commit = backend.bus.commit
 
         async def restart_first(*arguments: Any) -> Any:
-            backend.bus.commit = commit  # type: ignore[method-assign]
+            backend.bus.commit = commit
             server.restart()
             return await commit(*arguments)
 
-        backend.bus.commit = restart_first  # type: ignore[method-assign]
+        backend.bus.commit = restart_first
         scheduler.start()
         try:
             until(lambda: fired, LIMIT, "a run")

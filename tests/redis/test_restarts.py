@@ -94,7 +94,7 @@ async def _again(call: Callable[[], Awaitable[Any]]) -> Any:
 
 async def _verdict(backend: RedisBackend, *steps: object) -> str:
     try:
-        return str((await commit(backend, *steps)).verdict)  # type: ignore[arg-type]
+        return str((await commit(backend, *steps)).verdict)
     except RedisError:
         return "away"
 

@@ -15,7 +15,7 @@ from schedcore.testing.world import done, row_of, state, step
 class SlowLink(OneTry):
     """Half a second from a rule to the server."""
 
-    async def call(self, attempt):  # type: ignore[no-untyped-def]
+    async def call(self, attempt):
         """Wait, then call."""
         await asyncio.sleep(0.25)
         return await super().call(attempt)
@@ -75,7 +75,7 @@ def _rule(row: Row, _: Row) -> Draft:
 async def _keep_changing(backend: RedisBackend, seen: dict[str, int]) -> None:
     while True:
         row = await row_of(backend)
-        (answer,) = await backend.bus.commit([step(row, data=row.data.copy())], backend.locker)  # type: ignore[attr-defined]
+        (answer,) = await backend.bus.commit([step(row, data=row.data.copy())], backend.locker)
         if answer.verdict in seen:
             seen[answer.verdict] += 1
         await asyncio.sleep(0.05)

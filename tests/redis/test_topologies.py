@@ -12,7 +12,7 @@ from tests.redis.topologies import Authority, ClusterSet, SentinelSet, TlsServer
 
 
 def named_by_sentinels(sentinels: SentinelSet) -> int:
-    client: Any = Sentinel(sentinels.addresses, socket_timeout=5)  # type: ignore[no-untyped-call]
+    client: Any = Sentinel(sentinels.addresses, socket_timeout=5)
     try:
         return int(client.discover_master(sentinels.name)[1])
     finally:

@@ -129,7 +129,7 @@ class Ledger:
             del self.bus[delivery.trigger.key]
         for trigger in step.send:
             assert trigger.key not in self.bus
-            self.bus[trigger.key] = load(dump(trigger))  # type: ignore[assignment]
+            self.bus[trigger.key] = load(dump(trigger))
         if delete:
             assert not self.bus
             assert +self.owed == Counter()

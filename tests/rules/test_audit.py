@@ -22,12 +22,12 @@ def at(number: float) -> Micros:
 
 def state(mark: float, spec: Spec | None = None, **more: object) -> JobState:
     values: dict[str, object] = {"since": T0, "declared_by": "r0", "declared_at": T0, **more}
-    return JobState(spec=spec or Spec("@every 1s"), mark=at(mark), **values)  # type: ignore[arg-type]
+    return JobState(spec=spec or Spec("@every 1s"), mark=at(mark), **values)
 
 
 def run(number: int, status: Status = Status.SUCCEEDED, **more: object) -> Run:
     values: dict[str, object] = {"ended_at": at(number + 0.5), "delivery": 1, **more}
-    return Run("a", at(number), status, key=str(at(number)), **values)  # type: ignore[arg-type]
+    return Run("a", at(number), status, key=str(at(number)), **values)
 
 
 def stretch(first: int, last: int, status: Status, detail: str = "") -> Run:

@@ -78,7 +78,7 @@ def test_an_end_that_the_row_does_not_know_is_not_counted() -> None:
 )
 def test_a_take_over(mode: str, number: int, status: Status | None) -> None:
     """A take-over is run, up to the fifth delivery; under at most once it is recorded as lost instead."""
-    trigger = Trigger("job", "7", 7, options=Options(delivery=mode))  # type: ignore[arg-type]
+    trigger = Trigger("job", "7", 7, options=Options(delivery=mode))
     outcome = verdict(Delivery(trigger, number, 1))
     assert (outcome and outcome.status) == status
 

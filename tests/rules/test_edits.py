@@ -17,7 +17,7 @@ SPEC, OTHER = make_spec("*/10 * * * *"), make_spec("*/15 * * * *")
 
 
 def declared(spec: object = SPEC, by: str = "b", at: int = 5) -> Row:
-    return Row("job", 1, JobState(spec, 0, 0, by, at))  # type: ignore[arg-type]
+    return Row("job", 1, JobState(spec, 0, 0, by, at))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_an_equal_definition_is_signed() -> None:
     row, by = declared(), Declarer("c", 6)
     draft = _definitions.declare(row, APP, SPEC, by, {"b", "c"}, micros("05:00"))
     assert draft is not None
-    assert draft.state == attrs.evolve(row.data, declared_by="c", declared_at=6)  # type: ignore[type-var]
+    assert draft.state == attrs.evolve(row.data, declared_by="c", declared_at=6)
     assert not draft.runs
     assert (
         _definitions.declare(Row("job", 2, draft.state), APP, SPEC, by, {"b", "c"}, micros("05:00")) is None
@@ -268,7 +268,7 @@ def test_nobody_declares_it() -> None:
 
 def test_declared_again_it_is_no_orphan() -> None:
     """Whoever declares a job takes the note away, with a definition that is equal, too."""
-    row = Row("job", 1, attrs.evolve(declared().data, orphaned_at=5))  # type: ignore[type-var]
+    row = Row("job", 1, attrs.evolve(declared().data, orphaned_at=5))
     draft = _definitions.declare(row, APP, SPEC, Declarer("b", 5), {"b"}, 9)
     assert draft is not None
     assert draft.state.orphaned_at is None

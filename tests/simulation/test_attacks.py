@@ -172,7 +172,7 @@ def test_a_job_that_is_declared_again_while_it_is_being_retired_stays() -> None:
             await asyncio.sleep(5)
             await retire(job, now, orphaned_at)
 
-        housekeeper._retire = slow  # type: ignore[method-assign]  # the moment between decision and deletion
+        housekeeper._retire = slow  # the moment between decision and deletion
         await asyncio.sleep(2 * 3600)
         assert "x" in stays.jobs
         lines, _ = world.memory.history.read("x", [Status.RETIRED], None, None, 10, "")

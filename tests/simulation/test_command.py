@@ -36,7 +36,7 @@ def test_a_failure_is_told_with_the_command_that_plays_it_again(
     check = Witness._check_sending
 
     def wrong(self: Witness, step: object, store_at: int) -> None:
-        check(self, step, store_at - 3600 * 1_000_000)  # type: ignore[arg-type]
+        check(self, step, store_at - 3600 * 1_000_000)
 
     monkeypatch.setattr(Witness, "_check_sending", wrong)
     assert command.main(["--seeds", "2", "--minutes", "0.5"]) == 1

@@ -106,7 +106,7 @@ def test_a_path_that_cannot_be_is_refused(
     monkeypatch.delenv("SCHEDCORE_SQLITE_PATH", raising=False)
     given = path.format(tmp=tmp_path) if isinstance(path, str) else path
     with pytest.raises(ConfigurationError, match=r"path=.*SCHEDCORE_SQLITE_PATH"):
-        SqliteBackend("app", path=given)  # type: ignore[arg-type]
+        SqliteBackend("app", path=given)
 
 
 def test_unknown_options_are_refused_by_name(tmp_path: Path) -> None:
