@@ -243,7 +243,8 @@ class Checker:
         elif other.told_to_stop is not None and other.died is not None and other.died <= start.t + GOODBYE:
             return
         what = f"{job.name}: {first.at} (pid {first.pid}) and {start.at} (pid {start.pid})"
-        self._say("overlap", first.at, f"{what} ran at once for {(end - start.t) / SECOND:.2f} s")
+        older = min(first.at, start.at)  # what a loss of data repeats may meet what is newer
+        self._say("overlap", older, f"{what} ran at once for {(end - start.t) / SECOND:.2f} s")
 
     def _find_exits(self) -> None:
         for life in self._lives.values():
