@@ -238,7 +238,8 @@ class Checker:
         end, first = before
         other, life = self._lives[first.pid], self._lives[start.pid]
         if other.was_impaired(first.t, start.t) or life.was_impaired(first.t, start.t):
-            if self._logged(job.name, first.t, start.t):
+            since = min(each.impaired_since(first.t) for each in (other, life))
+            if self._logged(job.name, since, start.t):
                 return  # a frozen or cut-off replica runs on: the tokens tell which of them counts
         elif other.told_to_stop is not None and other.died is not None and other.died <= start.t + GOODBYE:
             return
