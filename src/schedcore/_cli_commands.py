@@ -16,6 +16,7 @@ _ELSEWHERE = {
     "jobs": "_cli_jobs",
     "next": "_cli_upcoming",
     "pause": "_cli_trigger",
+    "purge": "_cli_purge",
     "replicas": "_cli_replicas",
     "resume": "_cli_trigger",
     "run": "_cli_run",

@@ -237,6 +237,17 @@ class Control:
         infos = [replica_info(replica, held) for replica in found]
         return sorted(infos, key=lambda info: (info.started_at, info.id))
 
+    async def purge(self) -> bool:
+        """Remove all that the store has of the app; tell whether there was anything.
+
+        Raises:
+            ConfigurationError: this backend's store cannot.
+        """
+        purge = getattr(self._store, "purge", None)
+        if purge is None:
+            raise ConfigurationError(f"the {self._backend.name} backend cannot remove an app")
+        return bool(await self._link.call(purge))
+
     async def history(
         self,
         job: str,

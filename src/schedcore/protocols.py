@@ -55,6 +55,7 @@ __all__ = [
     "Locker",
     "Micros",
     "Places",
+    "Purging",
     "Renewal",
     "Replica",
     "Row",
@@ -223,6 +224,18 @@ class Store(Protocol):
 
     async def replicas(self) -> Sequence[Replica]:
         """List the living."""
+        ...
+
+
+class Purging(Protocol):
+    """What a store may be able to do as well: to forget its app.
+
+    * `purge` removes all that there is of the app: rows, history, what is unfinished, who lives.
+    * Other apps are left alone. Replicas that live notice a loss of data, and put back what they remember.
+    """
+
+    async def purge(self) -> bool:
+        """Remove it; tell whether there was anything."""
         ...
 
 

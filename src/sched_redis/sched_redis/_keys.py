@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 GROUP = "schedcore"
 """The consumer group of all replicas."""
 
@@ -25,6 +27,7 @@ class Keys:
         )
         self.alive = f"{base}alive"  # sorted set of replicas by when their beat expires
         self.facts = f"{base}facts"  # hash by replica: how it describes itself
+        self.pattern = re.sub(r"[][*?^\\-]", r"\\\g<0>", base) + "*"  # what finds all of them
         self._base = base
 
     def lock(self, name: str) -> str:

@@ -141,6 +141,17 @@ class RedisStore:
                 found.append(Replica(name.decode(), described, int(at)))
         return found
 
+    async def purge(self) -> bool:
+        """Remove every key of the app, found by walking through all keys of the database."""
+        pattern, cursor, found = self._client.keys.pattern, 0, False
+        while True:
+            cursor, keys = await self._client.call("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
+            if keys:
+                found = True
+                await self._client.call("UNLINK", *keys)
+            if not int(cursor):
+                return found
+
 
 def _number(text: str) -> tuple[int, int]:
     version, _, place = text.partition(".")
