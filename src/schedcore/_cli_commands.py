@@ -10,6 +10,7 @@ from schedcore import _cli_backends, _cli_options, _cli_show
 
 _ELSEWHERE = {
     "audit": "_cli_audit",
+    "backfill": "_cli_backfill",
     "cancel": "_cli_cancel",
     "dead": "_cli_dead",
     "history": "_cli_history",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
 from schedcore import _cli_options, _cli_show
 from schedcore._cli_asking import asking
+from schedcore._control import Control
 from schedcore.errors import ConfigurationError
+from schedcore.protocols import Purging
 from schedcore.scheduler import Scheduler
 
 
@@ -39,7 +42,7 @@ def purge(confirmed: str | None, force: bool, app: str | None, backend: str | No
             )
         if confirmed is None:
             _ask(name, what)
-        if not scheduler.wait_for(lambda control: control.purge()):
+        if not scheduler.wait_for(_purged):
             raise ConfigurationError(
                 f"the store has nothing of app {name}: is its name right, and the store?"
             )
@@ -47,6 +50,18 @@ def purge(confirmed: str | None, force: bool, app: str | None, backend: str | No
         _cli_show.show_json({"app": name, "purged": True, "alive": [info.id for info in alive]})
     else:
         click.echo(f"app {name}: removed, with {what}")
+
+
+async def _purged(control: Control) -> bool:
+    """Have the store forget the app; tell whether there was anything."""
+
+    async def purge(store: Any) -> bool:
+        if not hasattr(store, "purge"):
+            raise ConfigurationError("this backend cannot remove an app")
+        purging: Purging = store
+        return await purging.purge()
+
+    return await control.call(purge)
 
 
 def _content(scheduler: Scheduler) -> str:

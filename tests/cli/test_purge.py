@@ -126,7 +126,7 @@ def test_a_store_that_cannot_says_so(closed_shop: Shop, monkeypatch: pytest.Monk
     for name, value in closed_shop.environment.items():
         monkeypatch.setenv(name, value)
     assert invoke(["purge", "--yes", closed_shop.app]) == 2
-    assert error.getvalue() == "schedcore: the redis backend cannot remove an app\n"
+    assert error.getvalue() == "schedcore: this backend cannot remove an app\n"
     assert snapshot(closed_shop) == before
 
 
