@@ -13,6 +13,7 @@ _ELSEWHERE = {
     "backfill": "_cli_backfill",
     "cancel": "_cli_cancel",
     "dead": "_cli_dead",
+    "doctor": "_cli_doctor",
     "history": "_cli_history",
     "jobs": "_cli_jobs",
     "next": "_cli_upcoming",

@@ -30,6 +30,12 @@ class Keys:
         self.pattern = re.sub(r"[][*?^\\-]", r"\\\g<0>", base) + "*"  # what finds all of them
         self._base = base
 
+    def scratch(self) -> tuple[str, ...]:
+        """Name keys on which rights are tried: a hash, a sorted set, a list, a set, a string and a stream."""
+        return tuple(
+            f"{self._base}doctor:{kind}" for kind in ("hash", "zset", "list", "set", "string", "stream")
+        )
+
     def lock(self, name: str) -> str:
         """Name the lock of a trigger."""
         return f"{self._base}lock:{name}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from sched_redis import _wire
+from sched_redis import _examine, _wire
 from sched_redis._client import Client
 from sched_redis._keys import GROUP
 from schedcore import codec
 from schedcore.errors import CodecError
-from schedcore.protocols import Beat, Holding, Micros, Replica, Row, Run, Status
+from schedcore.protocols import Beat, Finding, Holding, Micros, Replica, Row, Run, Status
 
 PAGE = 1000
 LINES = 200
@@ -140,6 +140,10 @@ class RedisStore:
             if float(until) > now and described is not None:
                 found.append(Replica(name.decode(), described, int(at)))
         return found
+
+    async def examine(self) -> Sequence[Finding]:
+        """Look at the server."""
+        return await _examine.examine(self._client)
 
     async def purge(self) -> bool:
         """Remove every key of the app, found by walking through all keys of the database."""
