@@ -35,7 +35,7 @@ async def plan(
     """
     await control.check(job)
     rows = await control.call(lambda store: store.rows([job]))
-    now, app, lines = await control.call(lambda store: _auditing.read(store, rows, begin))
+    now, app, lines = await control.call(lambda store: _auditing.read(store, rows, begin, end))
     state = rows[0].data
     assert isinstance(state, JobState)
     pauses = (*state.pauses, *(app.data.pauses if isinstance(app.data, AppState) else ()))

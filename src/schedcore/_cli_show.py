@@ -13,15 +13,17 @@ from zoneinfo import ZoneInfo
 import attrs
 import click
 
+MANY = 1000
+"""With more rows than this nobody waits until a table is laid out for a terminal."""
+
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table: as wide as the terminal, or, piped, plain columns of whatever width they need."""
     clean = [[printable(cell) for cell in row] for row in rows]
     kept = [i for i, name in enumerate(columns) if not clean or any(row[i] for row in clean)]
     names, clean = [columns[i] for i in kept], [[row[i] for i in kept] for row in clean]
-    if not sys.stdout.isatty():
-        for line in plain_table(names, clean):
-            click.echo(line)
+    if not sys.stdout.isatty() or len(clean) > MANY:
+        click.echo("\n".join(plain_table(names, clean)))
         return
     from rich.console import Console
     from rich.table import Table
@@ -46,8 +48,12 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 
 
 def show_json(value: object) -> None:
-    """Print JSON: instants as ISO 8601, lengths of time in seconds."""
-    click.echo(json.dumps(value, indent=2, default=_for_json))
+    """Print JSON: instants as ISO 8601, lengths of time in seconds; of a list, each element on a line."""
+    if isinstance(value, list | tuple) and value:
+        lines = ",\n".join([json.dumps(each, default=_for_json) for each in value])
+        click.echo(f"[\n{lines}\n]")
+    else:
+        click.echo(json.dumps(value, indent=2, default=_for_json))
 
 
 def _for_json(value: object) -> object:
@@ -61,6 +67,8 @@ def _for_json(value: object) -> object:
 
 def printable(text: str) -> str:
     """Replace what would move a terminal's cursor, or has no encoding."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\\n" if c == "\n" else "?" for c in text)
 
 

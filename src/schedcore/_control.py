@@ -267,14 +267,14 @@ class Control:
 
     async def audit(self, job: str | None, *, after: datetime, until: datetime | None = None) -> list[Audit]:
         """Compare the schedule of a job, or of all, with the history, time by time."""
-        begin = to_micros(after, "after")
         if job is None:
             rows: Sequence[Row] = await self._all_rows()
         else:
-            await self._existing(self.committer(), job)
+            await self.check(job)
             rows = await self._link.call(lambda: self._store.rows([job]))
-        now, app, lines = await self._link.call(lambda: _auditing.read(self._store, rows, begin))
-        return _auditing.compare(rows, app, lines, begin, until, now)
+        begin, end = to_micros(after, "after"), None if until is None else to_micros(until, "until")
+        now, app, lines = await self._link.call(lambda: _auditing.read(self._store, rows, begin, end))
+        return _auditing.compare(rows, app, lines, begin, now if end is None else end, now)
 
 
 def _app_step(step_id: str, app: Row, change: Change) -> Step:

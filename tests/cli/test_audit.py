@@ -7,6 +7,7 @@ import pytest
 import redis
 from tests.cli.conftest import Ask, Shop
 
+from schedcore import _recent
 from schedcore._cli_main import invoke
 
 
@@ -58,10 +59,45 @@ def test_what_cannot_be_known_is_said(closed_shop: Shop) -> None:
     assert len([line for line in done.stderr.splitlines() if "first declared then" in line]) == 3
 
 
+def test_without_a_time_the_latest_ones_are_audited(shop: Shop) -> None:
+    """How far it looked is said on standard error; a job that is due often is not audited for a whole day."""
+    done = shop.run("audit", "tick", "--json")
+    assert done.returncode == 0
+    (found,) = json.loads(done.stdout)
+    begin, end = (datetime.fromisoformat(found[name]) for name in ("after", "until"))
+    assert 999 <= (end - begin).total_seconds() <= 1001
+    assert "audited was the last day, or its last 1,000 times if these are fewer; --from" in done.stderr
+    (found,) = json.loads(shop.run("audit", "slow", "--json").stdout)
+    begin, end = (datetime.fromisoformat(found[name]) for name in ("after", "until"))
+    assert (end - begin).total_seconds() == pytest.approx(86_400, abs=1)
+
+
+def test_of_all_jobs_as_many_as_there_is_time_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was left out is said, with how to go on; in the end each job was audited once."""
+    monkeypatch.setattr(_recent, "PATIENCE", 0)
+    monkeypatch.setattr(_recent, "PAGE", 3)
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    audited, words = [], ["audit", "--json"]
+    for expected in (3, 3, 1):
+        assert invoke(words) in (0, 1)  # another test takes a line away
+        told = capsys.readouterr()
+        found = json.loads(told.out)
+        assert len(found) == expected
+        audited += [each["job"] for each in found]
+        words = ["audit", "--json", "--after-job", audited[-1]]
+        assert (f"only 3 were looked at, up to {audited[-1]}: --after-job" in told.err) is (expected == 3)
+    assert audited == sorted(job["name"] for job in json.loads(shop.ask("jobs", "--json")))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["audit", "report"], "Missing option '--from'"),
+        (["audit", "report", "--to", "2026-01-01"], "--to goes with --from"),
+        (["audit", "report", "--after-job", "reply"], "--after-job goes with neither JOB nor --from"),
+        (["audit", "repot"], "did you mean 'report'"),
         (["audit", "report", "--from", "soon"], "--from 'soon' is no instant; write e.g. 2026-12-24"),
         (["audit", "report", "--from", "2026-01-02", "--to", "2026-01-01"], "--to is before --from"),
         (["audit", "report", "--from", "2999-01-02"], "nothing was due between the two"),
