@@ -16,7 +16,7 @@ DETAIL_SHOWN = 120
 
 
 @click.command(short_help="Compare the schedule with the history, time by time.")
-@click.argument("job", required=False)
+@_cli_options.job(required=False)
 @click.option(
     "--from",
     "begin",

@@ -22,7 +22,7 @@ LONGEST_NAME = 100
 
 
 @click.command(short_help="Run a job for scheduled times of the past.")
-@click.argument("job")
+@_cli_options.job()
 @click.option(
     "--from",
     "begin",

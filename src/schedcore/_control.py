@@ -48,6 +48,8 @@ class OneTry:
         """
         try:
             return await attempt()
+        except ConfigurationError:
+            raise
         except Exception as exc:
             raise StoreUnavailableError(
                 f"the store did not answer ({type(exc).__name__}: {exc}); try again"

@@ -109,9 +109,3 @@ def test_of_all_jobs_as_many_as_there_is_time_for(
 def test_what_cannot_be_used_is_refused(refused: Ask, words: list[str], said: str) -> None:
     """One line says what is wrong and what would be right; the status is 2, and nothing has changed."""
     assert said in refused(*words)
-
-
-def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    """--help shows how the command is written."""
-    assert invoke(["audit", "--help"]) == 0
-    assert "  schedcore audit report --from " in capsys.readouterr().out

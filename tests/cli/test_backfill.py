@@ -13,7 +13,6 @@ import pytest
 from tests.cli.conftest import Ask, Shop
 
 from schedcore import RunContext, Scheduler
-from schedcore._cli_main import invoke
 
 BEGIN, END = "2026-03-01T00:00Z", "2026-03-01T05:00Z"
 SPAN = ("--from", BEGIN, "--to", END)
@@ -191,9 +190,3 @@ def test_without_a_replica_nothing_is_triggered(closed_shop: Shop) -> None:
 def test_what_cannot_be_used_is_refused(refused: Ask, words: list[str], said: str) -> None:
     """One line says what is wrong and what would be right; the status is 2, and nothing has changed."""
     assert said in refused(*words)
-
-
-def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    """--help shows how the command is written."""
-    assert invoke(["backfill", "--help"]) == 0
-    assert "  schedcore backfill report --from " in capsys.readouterr().out

@@ -3,16 +3,13 @@
 import asyncio
 import io
 import json
-import os
-import pty
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 import redis
 from sched_sqlite import SqliteBackend
 from tests.cli.conftest import Ask, Shop, close, snapshot
+from tests.cli.terminals import in_a_terminal
 
 from sched_redis import RedisBackend
 from schedcore import Scheduler
@@ -36,25 +33,6 @@ def everything(shop: Shop) -> set[bytes]:
         return set(client.keys(f"*{shop.app}*"))
 
 
-def in_a_terminal(shop: Shop, words: list[str], typed: str) -> tuple[int, str]:
-    """Run a command of a user who types; its status, and what the terminal shows."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "schedcore", *words]
-    with subprocess.Popen(
-        command, env=shop.environment, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        os.write(ours, f"{typed}\n".encode())
-        shown = b""
-        with io.FileIO(ours) as terminal:
-            try:
-                while part := terminal.read(1000):
-                    shown += part
-            except OSError:  # its other end is closed
-                pass
-        return process.wait(), shown.decode()
-
-
 def test_an_app_is_removed_and_no_other(closed_shop: Shop, neighbour: dict[bytes, object]) -> None:
     """All its keys are gone, histories of jobs and what waits too; the app next to it is as it was."""
     closed_shop.run("trigger", "report")
@@ -72,12 +50,12 @@ def test_the_name_is_typed_in_a_terminal(closed_shop: Shop) -> None:
     """Whoever types another name, or nothing, has removed nothing."""
     before = snapshot(closed_shop)
     for typed in ("", "yes", f"{closed_shop.app}x"):
-        status, shown = in_a_terminal(closed_shop, ["purge"], typed)
+        status, shown = in_a_terminal(closed_shop, "purge", typed=f"{typed}\n")
         assert status == 2
         assert f"This removes app {closed_shop.app}, with 3 jobs" in shown
         assert f"{typed!r} is not {closed_shop.app!r}: nothing was removed" in shown
         assert snapshot(closed_shop) == before
-    status, shown = in_a_terminal(closed_shop, ["purge"], closed_shop.app)
+    status, shown = in_a_terminal(closed_shop, "purge", typed=f"{closed_shop.app}\n")
     assert status == 0
     assert snapshot(closed_shop) == {}
 
