@@ -25,6 +25,7 @@ RAN = (Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT)
 OPEN = ("outstanding", "undecided")
 UNACCOUNTED = "unaccounted"
 UNKNOWN = "unknown"
+UNSCHEDULED = "unscheduled"
 
 
 @attrs.frozen
@@ -33,7 +34,7 @@ class Audited:
 
     Attributes:
         found: `ran once`, `ran again`, `backfilled`, `skipped`, `missed`, `paused`, `lost`, `dead`,
-            `outstanding`, `undecided`, `unknown` or `unaccounted`.
+            `outstanding`, `undecided`, `unknown`, `unaccounted`, or `unscheduled`: a line of no such time.
         status: With which status they ran, or nothing.
         detail: Why, as far as the history tells.
     """
@@ -68,6 +69,11 @@ class Audit:
     def unaccounted(self) -> int:
         """How many times ought to be in the history, and are nowhere."""
         return self.counts.get(UNACCOUNTED, 0)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is unaccounted for, and no line is of a time that was none."""
+        return not {UNACCOUNTED, UNSCHEDULED} & self.counts.keys()
 
 
 @attrs.frozen
@@ -113,8 +119,13 @@ def audit(
             raise ConfigurationError(
                 f"job {job} has more than {MOST:,} scheduled times between the two: audit a shorter stretch"
             )
+        strange = find.strange(schedule, begin, end)
         for at in _times(schedule, begin, end):
+            while strange and strange[0] < at:
+                _add(stretches, strange[0], find.told_of(strange.pop(0)))
             _add(stretches, at, find(at))
+        for at in strange:
+            _add(stretches, at, find.told_of(at))
     if any(stretch.found == UNKNOWN for stretch in stretches):
         notes.append(
             f"the history reaches back to {to_datetime(find.reaches).isoformat()}: older lines are trimmed"
@@ -208,6 +219,17 @@ class Finder:
         """Tell what there is of it."""
         found, backfill = self._of_schedule(at), self._backfilled.get(at)
         return found if backfill is None else _with_backfill(found, backfill)
+
+    def strange(self, schedule: Schedule, after: Micros, until: Micros) -> list[Micros]:
+        """List instants in (after, until] that have lines, and are no times of the schedule."""
+        instants = {*self._single, *self._begins}
+        return sorted(at for at in instants if after < at <= until and schedule.last_before_us(at + 1) != at)
+
+    def told_of(self, at: Micros) -> Found:
+        """Tell what is said of a time that was none."""
+        lines = self._single.get(at) or self._stretch(at)
+        statuses = ", ".join(str(line.status) for line in lines)
+        return Found(UNSCHEDULED, "", f"there was no such time, but a line: {statuses}")
 
     def _of_schedule(self, at: Micros) -> Found:
         lines = self._single.get(at) or self._stretch(at)

@@ -43,8 +43,9 @@ def audit(
     """Compare the schedule of JOB, or of all jobs, with the history: what became of each scheduled time.
 
     Each ran once, ran again, was skipped, missed, paused, lost or given up, is outstanding or undecided; is
-    unknown, where the history does not reach back so far; or is unaccounted for, which must not be. The exit
-    status is 1 if any is. What cannot be known is said on standard error.
+    unknown, where the history does not reach back so far; or is unaccounted for, which must not be. A line of
+    a time that was none is told as unscheduled. The exit status is 1 if there is any of the last two. What
+    cannot be known is said on standard error.
 
     Without --from the latest times are audited, of all jobs as many as there is time for within a second: how
     far it went is said. With --from all histories are read that there are, which may take a minute.
@@ -74,7 +75,7 @@ def audit(
         click.echo(_sum(found))
     if reach:
         click.echo(reach, err=True)
-    context.exit(1 if any(each.unaccounted for each in found) else 0)
+    context.exit(0 if all(each.is_sound for each in found) else 1)
 
 
 def _check(job: str | None, begin: datetime | None, end: datetime | None, after_job: str) -> None:

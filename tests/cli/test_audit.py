@@ -51,6 +51,42 @@ def test_a_line_that_somebody_removed_is_unaccounted_for(shop: Shop) -> None:
     assert "1 unaccounted" in done.stdout.splitlines()[-1]
 
 
+def test_an_audit_reports_exactly_what_was_tampered_with(closed_shop: Shop) -> None:
+    """A line removed, one added for a time that was none, one added for a time that ran: each, and nothing else."""
+    scheduler = closed_shop.scheduler()
+    scheduler.add_job("often", "@every 1s", lambda: None)
+    with scheduler:
+        closed_shop.until(lambda: len(scheduler.blocking.history("often")) > 5)
+    key = f"schedcore:{{{closed_shop.app}}}:runs:often"
+    begin = json.loads(closed_shop.ask("history", "often", "--json"))[-1]["scheduled_at"]
+    span = ("--from", begin, "--to", datetime.now(UTC).isoformat(), "--json")
+    (sound,) = json.loads(closed_shop.ask("audit", "often", *span))
+    assert sound["counts"].keys() <= {"ran once", "skipped", "undecided"}
+    with redis.Redis.from_url(closed_shop.url) as client:
+        lines = [line for line in client.lrange(key, 0, -1) if b'"status":"succeeded"' in line]
+        removed, doubled, before = lines[1:4]
+        client.lrem(key, 1, removed)
+        number, _, data = doubled.partition(b" ")
+        at = json.loads(before.partition(b" ")[2])["scheduled_at"]
+        fake = data.replace(
+            b'"scheduled_at":%d' % json.loads(data)["scheduled_at"], b'"scheduled_at":%d' % (at + 500_000)
+        )
+        client.linsert(key, "AFTER", doubled, number[:-1] + b"0 " + fake)
+        client.linsert(key, "AFTER", doubled, number[:-1] + b"0 " + data)
+    (found,) = json.loads(closed_shop.ask("audit", "often", *span, status=1))
+    strange = {stretch["found"]: stretch for stretch in found["stretches"]}
+    assert found["unaccounted"] == 1
+    assert micros(strange["unaccounted"]["first"]) == json.loads(removed.partition(b" ")[2])["scheduled_at"]
+    assert micros(strange["unscheduled"]["first"]) == at + 500_000
+    assert micros(strange["ran again"]["first"]) == json.loads(data)["scheduled_at"]
+    added = {"unaccounted": 1, "unscheduled": 1, "ran again": 1}
+    assert {**sound["counts"], "ran once": sound["counts"]["ran once"] - 2} | added == found["counts"]
+
+
+def micros(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
+
+
 def test_what_cannot_be_known_is_said(closed_shop: Shop) -> None:
     """That a job is younger goes to standard error, and is no failure."""
     done = closed_shop.run("audit", "--from", "2026-01-01")
