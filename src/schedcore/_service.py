@@ -87,7 +87,12 @@ class Service:
             random=random.Random(),
             concurrency=self._concurrency,
             threads=self._threads.limit,
-            facts={"host": socket.gethostname(), "pid": os.getpid(), "version": _version()},
+            facts={
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "version": _version(),
+                "concurrency": self._concurrency,
+            },
         )
         if target is None:
             self._own_target = self._own_target or LoopThread(f"schedcore-{self.app}-jobs")
