@@ -184,6 +184,7 @@ class OtherLoop:
     def _ended(self, task: asyncio.Task[Outcome | None]) -> None:
         """Tell how a task ended; it may have been cancelled before its first step, or what is ours failed."""
         execution = self._tasks.pop(task)
+        execution.task = None  # else it would live, with all that it made, until its end is recorded
         outcome = None
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
