@@ -215,3 +215,18 @@ def test_garbage_among_the_changes_hinders_nobody(redis_url: str) -> None:
         await world.close()
 
     asyncio.run(scenario())
+
+
+def test_what_waits_behind_the_first_read_is_taken_with_the_same_call(redis_url: str) -> None:
+    """Who waited gets as much as there are places for, and no more."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        (backend,) = await world.make_backends(1)
+        await done(backend, step(Row("a"), send=tuple(trigger("a", at) for at in range(80))))
+        jobs = frozenset("a")
+        taken = [len(await backend.bus.receive(jobs, places, 1_000_000)) for places in (50, 10, 30)]
+        assert taken == [50, 10, 20]
+        await world.close()
+
+    asyncio.run(scenario())

@@ -34,7 +34,8 @@ TURNS = 10
 RENEWED_AT_ONCE = 500
 PAGE = 1000
 FIRST_READ = 32
-"""How many triggers a replica that waited takes at most, so that others who wait get some."""
+"""How many triggers a replica that waited reads at most, so that others who wait get some; of what is left
+then, it takes as much as it has places for."""
 
 READ = 100
 HANDED_ON = 5
@@ -167,9 +168,10 @@ class RedisBus:
         if not read:
             self._unsure = False
             return ()
-        claimed, _ = await self._claim([(name, id_, "0") for id_, name in read], 0)
+        rest = min(limit, READ) - count if after == ">" and len(read) == count else 0
+        claimed, looked = await self._claim([(name, id_, "0") for id_, name in read], rest)
         self._unsure = False
-        self._more = after == ">" and len(read) == count
+        self._more = after == ">" and looked == count + rest
         return claimed
 
     async def _claim(self, wanted: Iterable[tuple[str, str, str]], count: int) -> tuple[Sequence[Any], int]:
