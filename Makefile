@@ -6,10 +6,11 @@ ARGS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.set-up
+DOCS_STAMP := .venv/.set-up-docs
 PROJECTS := pyproject.toml src/sched_ram/pyproject.toml src/sched_redis/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test simulate test-faults test-matrix lint format wheels bench clean
+.PHONY: help demo demo-cluster test simulate test-faults test-matrix lint format wheels bench docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -54,8 +55,14 @@ wheels: $(STAMP) ## build the three wheels and sdists into dist/
 bench: $(STAMP) ## measure
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# The pictures of README.md and docs/ are drawn again, and then nothing may be left to warn of.
+docs: $(DOCS_STAMP) ## build the documentation site into site/
+	for text in docs/pictures/*.d2; do $(BIN)/d2 --theme 0 --dark-theme 200 --pad 12 $$text $${text%.d2}.svg || exit 1; done
+	chmod 644 docs/pictures/*.svg
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+
 clean: ## remove all that make made
-	rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv dist site .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Our three distributions are given by path, all at once, so that pip asks no index for any of them: there,
@@ -80,4 +87,9 @@ $(STAMP): $(PROJECTS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1" "hatchling>=1.27" "editables>=0.5"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
 		--group dev --editable '.[cli]' --editable src/sched_ram --editable src/sched_redis
+	@touch $@
+
+# What only the site needs comes when it is first built.
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	@touch $@

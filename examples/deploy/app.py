@@ -1,0 +1,17 @@
+"""What the deployments beside this file run: schedcore run app:scheduler"""
+
+import asyncio
+import os
+
+from schedcore import RunContext, Scheduler
+
+# Kubernetes, Compose and systemd below kill after 30 s: what runs has 20 to come to its end.
+scheduler = Scheduler("billing", backend="redis", drain=20)
+
+
+@scheduler.job("@every 5s")
+async def sync_invoices(run: RunContext) -> None:
+    for part in range(4):
+        run.progress(note=f"part {part + 1} of 4")
+        await asyncio.sleep(0.5)
+    print(f"sync_invoices of {run.scheduled_at:%H:%M:%S} ran in process {os.getpid()}", flush=True)

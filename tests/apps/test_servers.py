@@ -1,0 +1,75 @@
+"""Each example application on its framework's own server, with several workers on one Redis."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.apps.server import EXAMPLES, serving
+from tests.redis.servers import RedisServer
+
+from schedcore import Scheduler
+
+GUNICORN = ("-m", "gunicorn", "--no-control-socket", "--bind", "127.0.0.1:{port}")
+UVICORN = ("-m", "uvicorn", "--port", "{port}", "--log-level", "warning")
+SERVERS = [
+    pytest.param("fastapi_app", (*UVICORN, "--workers", "2", "app:app"), id="fastapi-uvicorn"),
+    pytest.param(
+        "starlette_app",
+        (*GUNICORN, "--worker-class", "asgi", "--workers", "2", "--preload", "app:app"),
+        id="starlette-gunicorn-preloaded",
+    ),
+    pytest.param("flask_app", (*GUNICORN, "app:app"), id="flask-gunicorn"),
+    pytest.param("flask_app", (*GUNICORN, "--preload", "app:app"), id="flask-gunicorn-preloaded"),
+    pytest.param("django_project", (*GUNICORN, "project.wsgi"), id="django-gunicorn"),
+]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    """Where the Django project's database is; it has its tables."""
+    return {"DATABASE": str(tmp_path / "db.sqlite3")}
+
+
+def migrate(settings: dict[str, str]) -> None:
+    line = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    subprocess.run(line, cwd=EXAMPLES / "django_project", env={**os.environ, **settings}, check=True)
+
+
+@contextmanager
+def asking(example: str, redis: RedisServer) -> Iterator[Scheduler]:
+    """Have a scheduler that only asks about an example's app."""
+    scheduler = Scheduler(example.replace("_", "-"), backend="redis", url=redis.url)
+    try:
+        yield scheduler
+    finally:
+        scheduler.stop()
+
+
+@pytest.mark.parametrize(("example", "command"), SERVERS)
+def test_workers_share_the_jobs(
+    example: str, command: tuple[str, ...], tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """One of the workers runs each scheduled time, a request triggers a job, and SIGTERM ends all well."""
+    if example == "django_project":
+        migrate(settings)
+    with serving(example, *command, folder=tmp_path, settings=settings) as (server, redis):
+        server.until_answers()
+        began = datetime.now(UTC)
+        server.until_beats(3)
+        assert server.ask("/report", post=True) == {"outcome": "succeeded"}
+        with asking(example, redis) as scheduler:
+            assert len(scheduler.blocking.replicas()) >= 2
+            (report,) = scheduler.blocking.history("report")
+            ended = datetime.now(UTC)
+            assert server.stop() == 0, server.said
+            assert scheduler.blocking.replicas() == []
+            (audit,) = scheduler.blocking.audit("heartbeat", after=began, until=ended)
+        assert set(audit.counts) == {"ran once"}, audit
+        assert {at: who for at, who in server.beats().items() if len(who) > 1} == {}
+        assert "Traceback" not in server.said, server.said
+        assert report.detail == "" or "report" in report.detail
