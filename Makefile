@@ -42,6 +42,7 @@ lint: $(STAMP) ## check style, types and the rings
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/python -m basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
 format: $(STAMP) ## put the code into shape
