@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.apps.server import EXAMPLES, serving
-from tests.redis.servers import RedisServer
+from tests.redis.servers import RedisServer, until
 
 from schedcore import Scheduler
 
@@ -73,3 +73,45 @@ def test_workers_share_the_jobs(
         assert {at: who for at, who in server.beats().items() if len(who) > 1} == {}
         assert "Traceback" not in server.said, server.said
         assert report.detail == "" or "report" in report.detail
+
+
+STARTED_TOO_EARLY = """
+from flask import Flask
+from schedcore.flask import FlaskScheduler
+
+scheduler = FlaskScheduler("too-early", backend="redis")
+scheduler.add_job("heartbeat", "@every 1h", lambda: None)
+app = Flask(__name__)
+scheduler.init_app(app)
+scheduler.start()  # where gunicorn preloads the application: in the process that forks
+
+@app.get("/")
+def index():
+    return {"scheduling": scheduler.blocking.health().running}
+"""
+STARTED_AGAIN = """
+def post_worker_init(worker):
+    from app import scheduler
+    worker.log.info("%r", scheduler)
+    scheduler.start()
+
+def worker_exit(server, worker):
+    from app import scheduler
+    scheduler.stop()
+"""
+
+
+def test_workers_forked_off_a_started_scheduler_start_their_own(tmp_path: Path) -> None:
+    """Each worker says once that it is not started, and can be; the process that forked them goes on."""
+    (tmp_path / "app.py").write_text(STARTED_TOO_EARLY)
+    (tmp_path / "gunicorn.conf.py").write_text(STARTED_AGAIN)
+    command = (*GUNICORN, "--preload", "--workers", "2", "app:app")
+    with serving(str(tmp_path), *command, folder=tmp_path) as (server, redis):
+        server.until_answers()
+        with asking("too-early", redis) as scheduler:
+            until(lambda: len(scheduler.blocking.replicas()) == 3, what="a replica in each process")
+            assert server.stop() == 0, server.said
+            assert scheduler.blocking.replicas() == []
+    assert server.said.count("here it is not started") == 2
+    assert server.said.count("1 jobs, not started>") == 2
+    assert "Traceback" not in server.said, server.said
