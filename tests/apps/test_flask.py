@@ -1,7 +1,5 @@
 """Jobs of a Flask application have its context."""
 
-import sys
-
 import pytest
 from flask import Flask, current_app, g
 
@@ -72,8 +70,13 @@ def test_what_is_no_function_is_refused_as_ever(scheduler: FlaskScheduler) -> No
         scheduler.add_job("job", "@yearly", "first")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="requires one, two"):
         scheduler.add_job("job", "@yearly", first)
-    scheduler.add_job("job", "@yearly", lambda: None)
+
+    def job() -> None: ...
+
+    def other() -> None: ...
+
+    scheduler.add_job("job", "@yearly", job)
     with pytest.raises(ConfigurationError) as refused:
-        scheduler.add_job("job", "@yearly", lambda: None)
-    here = sys._getframe().f_code.co_filename
-    assert str(refused.value).count(here) == 2
+        scheduler.add_job("job", "@yearly", other)
+    for function in (job, other):
+        assert f"{__file__}:{function.__code__.co_firstlineno}" in str(refused.value)
