@@ -18,7 +18,7 @@ from typing import Any, Self
 from tests.redis.servers import RedisServer, free_port, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-BEAT = re.compile(r"heartbeat of (\d\d:\d\d:\d\d) ran in process (\d+)")
+BEAT = re.compile(r"^\w+ of (\d\d:\d\d:\d\d) ran in process (\d+)$", re.MULTILINE)
 LIMIT_S = 25.0
 
 
@@ -57,7 +57,7 @@ class Server:
         return self._log.read_text()
 
     def beats(self) -> dict[str, list[str]]:
-        """Tell in which processes the heartbeat of each second ran."""
+        """Tell in which processes each scheduled time of the job that prints ran."""
         found = defaultdict(list)
         for at, process in BEAT.findall(self.said):
             found[at].append(process)

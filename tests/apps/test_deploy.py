@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from tests.apps.server import EXAMPLES, serving
-from tests.redis.servers import until
+from tests.apps.server import EXAMPLES, Server, serving
+from tests.redis.servers import RedisServer, until
 
 from schedcore._cli_commands import cli
 
@@ -121,13 +123,37 @@ def test_all_run_the_same() -> None:
 def test_sigterm_lets_a_run_end(tmp_path: Path) -> None:
     """What they run, ended in the middle of a run as they end it, has finished it well within their grace."""
     words = ("-m", "schedcore", *dockerfile("CMD"))
-    with serving("deploy", *words, folder=tmp_path) as (server, redis):
-        until(lambda: redis.cli("ZCARD", "schedcore:{billing}:held"), what="a trigger that has not ended")
+    with serving("deploy", *words, folder=tmp_path) as (server, _):
+        until(lambda: "begins" in server.said, what="a run")
         before = monotonic()
         assert server.stop() == 0, server.said
         assert monotonic() - before < min(grace_times().values()) - 20
         assert "sync_invoices of" in server.said
         assert "Traceback" not in server.said
+
+
+def test_replicas_share_the_jobs_through_a_rolling_restart(tmp_path: Path) -> None:
+    """As many as the manifests have run each time once, also while one after the other is replaced."""
+    number = deployment()["spec"]["replicas"]
+    assert number == compose()["jobs"]["deploy"]["replicas"]
+    words = ("-m", "schedcore", *dockerfile("CMD"))
+    with RedisServer() as redis, ExitStack() as stack:
+
+        def start(name: str) -> Server:
+            settings = {"SCHEDCORE_REDIS_URL": redis.url}
+            return stack.enter_context(Server("deploy", *words, log=tmp_path / name, settings=settings))
+
+        replicas = [start(f"old {each}") for each in range(number)]
+        until(lambda: sum(len(each.beats()) for each in replicas) >= 2, what="two runs")
+        for each in range(number):
+            replicas.append(start(f"new {each}"))
+            assert replicas[each].stop() == 0, replicas[each].said
+        before = sum(len(each.beats()) for each in replicas)
+        until(lambda: sum(len(each.beats()) for each in replicas) > before, what="a run of the new ones")
+        times = [at for each in replicas for at, who in each.beats().items() for _ in who]
+        assert len(times) == len(set(times))
+        seconds = sorted(int(at[:2]) * 3600 + int(at[3:5]) * 60 + int(at[6:]) for at in times)
+        assert {later - earlier for earlier, later in pairwise(seconds)} == {2}  # none is left out
 
 
 @NO_PORT
