@@ -9,7 +9,7 @@ from pathlib import Path
 from posixpath import relpath
 
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +40,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if path is None or path in seen:
                 continue
             seen.add(path)
-            files.append(File.generated(config, shown(path), content=content(path)))
+            of_file = File.generated(config, shown(path), content=content(path))
+            of_file.inclusion = InclusionLevel.NOT_IN_NAV
+            files.append(of_file)
             if path.suffix == ".md":
                 todo.append(ROOT / path)
     return files
