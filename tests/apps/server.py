@@ -103,6 +103,10 @@ class Server:
     def stop(self) -> int:
         """Send SIGTERM to the first process, as systemd and Kubernetes do, and wait for its end."""
         self._process.terminate()
+        return self.end()
+
+    def end(self) -> int:
+        """Wait for its end, and tell its exit status."""
         return self._process.wait(LIMIT_S)
 
 

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.apps.server import EXAMPLES, serving
+from tests.apps.server import EXAMPLES, Server, serving
 from tests.redis.servers import RedisServer, until
 
 from schedcore import Scheduler
@@ -73,6 +74,21 @@ def test_workers_share_the_jobs(
         assert {at: who for at, who in server.beats().items() if len(who) > 1} == {}
         assert "Traceback" not in server.said, server.said
         assert report.detail == "" or "report" in report.detail
+
+
+@pytest.mark.parametrize("program", ["plain_script", "asyncio_app"])
+def test_programs_without_a_framework_share_the_jobs(program: str, tmp_path: Path) -> None:
+    """Of three processes of a program one runs each scheduled time; each ends well by itself."""
+    with RedisServer() as redis, ExitStack() as stack:
+        settings = {"SCHEDCORE_BACKEND": "redis", "SCHEDCORE_REDIS_URL": redis.url}
+        processes = [
+            stack.enter_context(Server("", f"{program}.py", log=tmp_path / name, settings=settings))
+            for name in ("one", "two", "three")
+        ]
+        assert [each.end() for each in processes] == [0, 0, 0], [each.said for each in processes]
+        times = Counter(at for each in processes for at, who in each.beats().items() for _ in who)
+    assert len(times) >= 2
+    assert {at: number for at, number in times.items() if number > 1} == {}
 
 
 STARTED_TOO_EARLY = """
