@@ -158,12 +158,15 @@ def test_replicas_share_the_jobs_through_a_rolling_restart(tmp_path: Path) -> No
 
 @NO_PORT
 def test_the_probes_are_answered(tmp_path: Path) -> None:
-    """With the manifest's own arguments each of its probes finds what it asks for."""
-    port = container()["args"][-1]
-    with serving("deploy", "-m", "schedcore", *container()["args"], folder=tmp_path) as (server, _):
+    """With the manifest's own arguments, but for the port, each of its probes finds what it asks for."""
+    *words, port = container()["args"]
+    assert [each["containerPort"] for each in container()["ports"]] == [int(port)]
+    with serving("deploy", "-m", "schedcore", *words, "{port}", folder=tmp_path) as (server, _):
         for probe in ("livenessProbe", "readinessProbe"):
-            path = container()[probe]["httpGet"]["path"]
-            until(lambda path=path: answers(f"http://127.0.0.1:{port}{path}"), 20, what=server.said)
+            url = f"http://127.0.0.1:{server.port}{container()[probe]['httpGet']['path']}"
+            until(lambda url=url: answers(url), what=probe)
+        in_compose = re.findall(r"http://127.0.0.1:(\d+)(/\w+)", compose()["jobs"]["healthcheck"]["test"][-1])
+        assert in_compose == [(port, container()["readinessProbe"]["httpGet"]["path"])]
         assert server.stop() == 0
 
 
