@@ -72,6 +72,13 @@ OF_CRONTABS = ("system", "skip_invalid", "tz", "app", "backend", "timeout", "ove
     show_default=True,
     help="What is logged to standard error.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(("plain", "json")),
+    default="plain",
+    show_default=True,
+    help="How a line of the log is written: json for programs that read it.",
+)
 @_cli_options.debug
 @click.pass_context
 def run(
@@ -88,6 +95,7 @@ def run(
     app: str,
     backend: str | None,
     log_level: str,
+    log_format: str,
 ) -> None:
     """Run the jobs of MODULE:ATTR, or those of a crontab, until SIGTERM or SIGINT (Ctrl-C).
 
@@ -124,7 +132,7 @@ def run(
         scheduler = _of_crontabs(app, backend, drain)
         options: JobOptions = {"overlap": overlap, "timeout": timeout}
         add_lines(scheduler, found.lines, options)
-    _cli_show.log_to_stderr(log_level)
+    _cli_show.log_to_stderr(log_level, as_json=log_format == "json")
     _say(scheduler, tz if crontabs else "")
     scheduler.run()
 
@@ -140,13 +148,30 @@ def _of_crontabs(app: str, backend: str | None, drain: timedelta) -> Scheduler:
 def _say(scheduler: Scheduler, tz: str) -> None:
     """Log what is about to run."""
     jobs = list(scheduler._jobs.values())
-    log.info("app %s on backend %s, %d jobs", scheduler.app, scheduler._backend.name, len(jobs))
+    log.info(
+        "app %s on backend %s, %d jobs",
+        scheduler.app,
+        scheduler._backend.name,
+        len(jobs),
+        extra={"event": "app.jobs", "app": scheduler.app, "jobs": len(jobs)},
+    )
     if tz:
-        log.info("a line's times are %s, unless a CRON_TZ above it says otherwise", tz)
+        log.info(
+            "a line's times are %s, unless a CRON_TZ above it says otherwise",
+            tz,
+            extra={"event": "app.zone"},
+        )
     now = datetime.now(UTC)
     for job in jobs[:SHOWN]:
         upcoming = due_of_job(job, now, 1)
         following = _cli_show.local(upcoming[0].at, job.spec.tz) if upcoming else "never"
-        log.info("job %s: %s, next %s (%s)", job.name, job.spec.expression, following, job.spec.tz)
+        log.info(
+            "job %s: %s, next %s (%s)",
+            job.name,
+            job.spec.expression,
+            following,
+            job.spec.tz,
+            extra={"event": "app.job", "job": job.name},
+        )
     if len(jobs) > SHOWN:
-        log.info("and %d more", len(jobs) - SHOWN)
+        log.info("and %d more", len(jobs) - SHOWN, extra={"event": "app.more_jobs"})

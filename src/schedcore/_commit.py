@@ -248,7 +248,14 @@ def _tell(runs: Sequence[Run]) -> None:
                 run.status,
                 to_datetime(run.scheduled_at).isoformat(),
                 run.detail,
-                extra={"event": f"run.{run.status}", "job": run.job, "status": str(run.status)},
+                extra={
+                    "event": f"run.{run.status}",
+                    "job": run.job,
+                    "status": str(run.status),
+                    "key": run.key,
+                    "count": run.count,
+                    "reason": run.detail,
+                },
             )
 
 

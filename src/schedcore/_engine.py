@@ -22,17 +22,15 @@ from schedcore._jobs import Job
 from schedcore._launch import Launcher
 from schedcore._link import Link
 from schedcore._pulse import Pulse
-from schedcore._recovery import put_back, start_taken
+from schedcore._recovery import MERGE, put_back, say_lost, say_moved, start_taken
 from schedcore._reporter import Reporter
 from schedcore._runner import Runner
 from schedcore._state import SECOND
 from schedcore._ticker import Ticker
+from schedcore.logs import belongs_to
 from schedcore.protocols import Backend, Delivery, Micros, Row, Step, Verdict
 
 log = logging.getLogger("schedcore")
-
-MERGE: Micros = 6 * SECOND
-"""For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
 
 LONGEST_RESTART = 30.0
 
@@ -95,6 +93,7 @@ class Engine:
 
     async def run(self, launcher: Launcher) -> None:
         """Connect and work until cancelled; whatever fails inside is said, and begun again."""
+        belongs_to(self.app, self.replica)
         self.runner.launcher = launcher
         while True:
             try:
@@ -116,7 +115,7 @@ class Engine:
                     self.app,
                     pause,
                     exc,
-                    extra={"event": "engine.failed"},
+                    extra={"event": "engine.failed", "error": type(exc).__name__},
                 )
                 await asyncio.sleep(pause)
 
@@ -160,6 +159,7 @@ class Engine:
 
     async def stop(self, drain: float) -> list[str]:
         """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
+        belongs_to(self.app, self.replica)
         for task in self._feeding:
             task.cancel()
         running = sorted({e.job.name for e in self.runner.held.values() if e.began and not e.over})
@@ -202,7 +202,12 @@ class Engine:
                 if self.pulse.epoch:
                     await self.backend.store.beat(self.replica, self._facts(), 0)
         except Exception as exc:  # noqa: BLE001  the leases will lapse
-            log.warning("the store is away: leases of %s are left to lapse (%s)", self.replica, exc)
+            log.warning(
+                "the store is away: leases of %s are left to lapse (%s)",
+                self.replica,
+                exc,
+                extra={"event": "stop.leases_left"},
+            )
         await self.backend.close()
 
     async def declare(self, jobs: Iterable[str]) -> None:
@@ -250,22 +255,10 @@ class Engine:
         """The store lost data, or may have: say so, put back what is remembered, send nothing meanwhile."""
         self.ticker.hold_until = self.clock.now() + MERGE
         if not lost:
-            log.warning(
-                "the store of app %s was restarted or is another server: firing pauses for %d s, "
-                "in which the replicas compare what they remember with what it has",
-                self.app,
-                MERGE // SECOND,
-                extra={"event": "store.moved"},
-            )
+            say_moved(self.app)
         if await put_back(self.committer) or lost:
             self.losses += 1
-            log.error(
-                "the store of app %s lost data: runs since its last save may be lost or repeated; "
-                "firing pauses for %d s",
-                self.app,
-                MERGE // SECOND,
-                extra={"event": "store.lost_data"},
-            )
+            say_lost(self.app)
         await self.declare(self.jobs)
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:

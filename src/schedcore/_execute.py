@@ -12,7 +12,7 @@ from typing import Any
 from schedcore._draft import Outcome
 from schedcore._foreground import may_interrupt
 from schedcore._jobs import Job
-from schedcore._state import Options
+from schedcore._state import SECOND, Options
 from schedcore._telling import (
     TimeUpError,
     as_exception,
@@ -111,7 +111,7 @@ class Execution:
         while True:
             error = await self._try(attempt, prepare, options.timeout)
             if error is None:
-                return self._outcome(Status.SUCCEEDED, self.context._progress)
+                return self._succeeded()
             if self.ended_by is not None:
                 return self._interrupted()
             if not self._try_again(error, options):
@@ -136,7 +136,13 @@ class Execution:
             attempt,
             describe_shortly(error, self.options),
             pause,
-            extra={"event": "run.retry", "job": self.job.name, "attempt": attempt},
+            extra={
+                "event": "run.retry",
+                "job": self.job.name,
+                "key": self.delivery.trigger.key,
+                "attempt": attempt,
+                "pause": pause,
+            },
         )
         return pause
 
@@ -190,6 +196,23 @@ class Execution:
         detail = self._with_progress(self.ended_by or "the run was cancelled")
         return Outcome(Status.FAILED, detail, started, self.now(), self.context.attempt)
 
+    def _succeeded(self) -> Outcome:
+        outcome = self._outcome(Status.SUCCEEDED, self.context._progress)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "job %s succeeded",
+                self.job.name,
+                extra={
+                    "event": "run.succeeded",
+                    "job": self.job.name,
+                    "key": self.delivery.trigger.key,
+                    "attempt": self.context.attempt,
+                    "delivery": self.delivery.number,
+                    "took": (self.now() - self.started_at) / SECOND,
+                },
+            )
+        return outcome
+
     def _failed(self, error: BaseException, options: Options) -> Outcome:
         status = Status.TIMED_OUT if isinstance(error, TimeUpError) else Status.FAILED
         begin_with_theirs(error)
@@ -201,7 +224,14 @@ class Execution:
             self.job.name,
             status,
             in_a_line(detail),
-            extra={"event": "run.failed", "job": self.job.name, "status": str(status)},
+            extra={
+                "event": "run.failed",
+                "job": self.job.name,
+                "key": self.delivery.trigger.key,
+                "status": str(status),
+                "attempt": self.context.attempt,
+                "delivery": self.delivery.number,
+            },
             exc_info=error if is_traceback(detail) else None,
         )
         return self._outcome(status, detail)

@@ -126,5 +126,7 @@ class Housekeeper:
         answers = await self._committer.apply([job], rule, app=False)
         if job in answers:
             log.warning(
-                "retired job %s: no live replica had it for an hour", job, extra={"event": "job.retired"}
+                "retired job %s: no live replica had it for an hour",
+                job,
+                extra={"event": "job.retired", "job": job},
             )

@@ -66,7 +66,9 @@ class Pulse:
         stepped = self.stepped = self._clock.measure(sent, received, answer.now)
         if stepped:
             log.warning(
-                "the store's clock stepped by %.1f s", stepped / SECOND, extra={"event": "clock.step"}
+                "the store's clock stepped by %.1f s",
+                stepped / SECOND,
+                extra={"event": "clock.step", "step": stepped / SECOND},
             )
         self._warn_of_skew()
         if answer.gap > 60 * SECOND or not self.restarted_at:

@@ -10,10 +10,13 @@ from schedcore._commit import Committer
 from schedcore._draft import Draft
 from schedcore._reporter import Reporter
 from schedcore._runner import Runner, verdict
-from schedcore._state import JobState
-from schedcore.protocols import Delivery, Row
+from schedcore._state import SECOND, JobState
+from schedcore.protocols import Delivery, Micros, Row
 
 log = logging.getLogger("schedcore")
+
+MERGE: Micros = 6 * SECOND
+"""For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
 
 
 def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Reporter) -> None:
@@ -26,7 +29,12 @@ def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Report
             "taken over: job %s, delivery %d, its replica did not renew the lease",
             delivery.trigger.job,
             delivery.number,
-            extra={"event": "run.taken_over", "job": delivery.trigger.job, "delivery": delivery.number},
+            extra={
+                "event": "run.taken_over",
+                "job": delivery.trigger.job,
+                "key": delivery.trigger.key,
+                "delivery": delivery.number,
+            },
         )
         outcome = verdict(delivery)
         if outcome is None:
@@ -34,6 +42,28 @@ def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Report
         else:
             reporter.report(delivery, outcome)
     runner.start(starting)
+
+
+def say_moved(app: str) -> None:
+    """Say that the store may have lost data."""
+    log.warning(
+        "the store of app %s was restarted or is another server: firing pauses for %d s, "
+        "in which the replicas compare what they remember with what it has",
+        app,
+        MERGE // SECOND,
+        extra={"event": "store.moved"},
+    )
+
+
+def say_lost(app: str) -> None:
+    """Say that it did."""
+    log.error(
+        "the store of app %s lost data: runs since its last save may be lost or repeated; "
+        "firing pauses for %d s",
+        app,
+        MERGE // SECOND,
+        extra={"event": "store.lost_data"},
+    )
 
 
 async def put_back(committer: Committer) -> bool:

@@ -223,7 +223,12 @@ class Runner:
                 "lease lost: job %s, token %d; another replica has the run",
                 delivery.trigger.job,
                 delivery.token,
-                extra={"event": "lease.lost", "job": delivery.trigger.job, "token": delivery.token},
+                extra={
+                    "event": "lease.lost",
+                    "job": delivery.trigger.job,
+                    "key": delivery.trigger.key,
+                    "token": delivery.token,
+                },
             )
             execution.interrupt("another replica has taken the run over")
             if execution.decide():

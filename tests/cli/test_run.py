@@ -1,5 +1,6 @@
 """`schedcore run`: an application or a crontab in the foreground, until a signal."""
 
+import json
 import os
 import signal
 import subprocess
@@ -276,3 +277,19 @@ def test_equal_lines_of_two_files_are_two_jobs(tmp_path: Path, capsys: pytest.Ca
     names = [word for word in capsys.readouterr().out.split() if word.startswith("backup-all-")]
     assert len(set(names)) == 2
     assert names[1] == f"{names[0]}-2"
+
+
+def test_the_log_in_json(tmp_path: Path, start: Start) -> None:
+    """With --log-format json each line of the log is an object, with the event and whose it is."""
+    (tmp_path / "app.py").write_text(
+        "from schedcore import Scheduler\nscheduler = Scheduler('shop', backend='ram')\n"
+    )
+    running = start("app:scheduler", "--log-format", "json")
+    running.until_logged("backend.notice")
+    running.process.send_signal(signal.SIGINT)
+    lines = [json.loads(line) for line in running.end().splitlines()]
+    assert [(line["event"], line.get("app")) for line in lines] == [
+        ("app.jobs", "shop"),
+        ("backend.notice", None),
+        ("stop.begun", None),
+    ]
