@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from schedcore._draft import Draft, HeldUnknownError
+from schedcore._observers import Observers
 from schedcore._state import SECOND, JobState
 from schedcore._units import to_datetime
 from schedcore.protocols import APP_ROW, ROW, Answer, Backend, Micros, Row, Run, Status, Step, Verdict
@@ -53,8 +54,16 @@ class Committer:
     somebody to tell (`fell_back`): the store lost data, and what is remembered is to be put back first.
     """
 
-    def __init__(self, backend: Backend, link: Caller, replica: str, among: str = "") -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        link: Caller,
+        replica: str,
+        among: str = "",
+        observers: Observers | None = None,
+    ) -> None:
         """Begin without rows; `among` tells this one from others of the same replica."""
+        self._observers = observers or Observers()
         self.rows: dict[str, Row] = {}
         self.app = Row(APP_ROW)
         self.newest = 0
@@ -191,8 +200,11 @@ class Committer:
         answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
         for step, answer in zip(steps, answers, strict=True):
             self._learn(answer.rows, dict(step.expects))
-            if step.runs and answer.verdict is Verdict.DONE:
-                _tell(step.runs)
+            if answer.verdict is Verdict.DONE:
+                if step.runs:
+                    _tell(step.runs)
+                if self._observers.all:
+                    self._observers.committed(step, answer.now)
         return answers
 
     def _learn(self, rows: Sequence[Row], before: Mapping[str, int]) -> None:

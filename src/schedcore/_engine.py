@@ -21,6 +21,7 @@ from schedcore._housekeeping import Housekeeper
 from schedcore._jobs import Job
 from schedcore._launch import Launcher
 from schedcore._link import Link
+from schedcore._observers import Observers
 from schedcore._pulse import Pulse
 from schedcore._recovery import MERGE, put_back, say_lost, say_moved, start_taken
 from schedcore._reporter import Reporter
@@ -59,6 +60,7 @@ class Engine:
         concurrency: int = 100,
         threads: int = 16,
         facts: Mapping[str, object] | None = None,
+        observers: Observers | None = None,
     ) -> None:
         """Prepare it; nothing connects before `run`."""
         self.app = app
@@ -67,8 +69,11 @@ class Engine:
         self.jobs = jobs
         self.clock = StoreClock(clock)
         self.link = Link(app, random)
-        self.committer = Committer(backend, self.link, replica)
-        runner = self.runner = Runner(jobs, self.clock.now, random, concurrency=concurrency, threads=threads)
+        observers = observers or Observers()
+        self.committer = Committer(backend, self.link, replica, observers=observers)
+        runner = self.runner = Runner(
+            jobs, self.clock.now, random, concurrency=concurrency, threads=threads, observers=observers
+        )
         self.ticker = Ticker(self.committer, self.clock, random, runner.burst)
         self.pulse = Pulse(backend, replica, self.clock, self.committer, self.runner, self._facts)
         self.reporter = Reporter(

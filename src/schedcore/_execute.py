@@ -12,6 +12,7 @@ from typing import Any
 from schedcore._draft import Outcome
 from schedcore._foreground import may_interrupt
 from schedcore._jobs import Job
+from schedcore._observers import Observers, due
 from schedcore._state import SECOND, Options
 from schedcore._telling import (
     TimeUpError,
@@ -25,6 +26,7 @@ from schedcore._telling import (
 from schedcore.context import RunContext, _current
 from schedcore.errors import ConfigurationError
 from schedcore.protocols import Delivery, Micros, Status
+from schedcore.watching import Ended, Started
 
 log = logging.getLogger("schedcore")
 
@@ -51,6 +53,7 @@ class Execution:
         "job",
         "loop",
         "now",
+        "observers",
         "over",
         "random",
         "received_at",
@@ -58,8 +61,16 @@ class Execution:
         "task",
     )
 
-    def __init__(self, delivery: Delivery, job: Job, now: Callable[[], Micros], random: Random) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        job: Job,
+        now: Callable[[], Micros],
+        random: Random,
+        observers: Observers | None = None,
+    ) -> None:
         """Make it; nothing runs yet."""
+        self.observers = observers or Observers()
         self.delivery = delivery
         self.job = job
         self.context = RunContext(delivery)
@@ -107,6 +118,20 @@ class Execution:
         `prepare` is awaited before each attempt, outside its time limit.
         """
         _current.set(self.context)
+        outcome = await self._perform(attempt, prepare)
+        if self.observers.all and self.started_at:
+            status, detail = (None, "") if outcome is None else (outcome.status, outcome.detail)
+            self.observers.tell(Ended(self.context, status, detail, self.started_at, self.now()))
+        return outcome
+
+    def _begin(self) -> None:
+        self.began = True
+        self.started_at = self.now()
+        if self.observers.all:
+            due_at = due(self.delivery.trigger, self.job.spec.jitter)
+            self.observers.tell(Started(self.context, due_at, self.started_at))
+
+    async def _perform(self, attempt: Attempt, prepare: Prepare | None) -> Outcome | None:
         options = self.options
         while True:
             error = await self._try(attempt, prepare, options.timeout)
@@ -158,8 +183,7 @@ class Execution:
                 if not self.decide():
                     self.ended_by = STOPPING
                     return asyncio.CancelledError()
-                self.began = True
-                self.started_at = self.now()
+                self._begin()
             if timeout is None:
                 await attempt(self)
             else:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 from schedcore import _definitions
 from schedcore._commit import Committer
-from schedcore._draft import Draft
+from schedcore._draft import Draft, Outcome
 from schedcore._reporter import Reporter
-from schedcore._runner import Runner, verdict
+from schedcore._runner import Runner
 from schedcore._state import SECOND, JobState
-from schedcore.protocols import Delivery, Micros, Row
+from schedcore.protocols import Delivery, Micros, Row, Status
+from schedcore.watching import TakenOver
 
 log = logging.getLogger("schedcore")
+
+LAST_DELIVERY = 5
 
 MERGE: Micros = 6 * SECOND
 """For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
@@ -36,6 +39,8 @@ def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Report
                 "delivery": delivery.number,
             },
         )
+        if runner.observers.all:
+            runner.observers.tell(TakenOver(delivery))
         outcome = verdict(delivery)
         if outcome is None:
             starting.append(delivery)
@@ -64,6 +69,15 @@ def say_lost(app: str) -> None:
         MERGE // SECOND,
         extra={"event": "store.lost_data"},
     )
+
+
+def verdict(delivery: Delivery) -> Outcome | None:
+    """Decide a take-over that is not to be run: lost under at most once, dead after the last delivery."""
+    if getattr(delivery.trigger.options, "delivery", "") == "at_most_once":
+        return Outcome(Status.LOST, "its replica was gone, and the job is to run at most once")
+    if delivery.number > LAST_DELIVERY:
+        return Outcome(Status.DEAD, f"{LAST_DELIVERY} deliveries ended with the death of their replica")
+    return None
 
 
 async def put_back(committer: Committer) -> bool:

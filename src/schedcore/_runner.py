@@ -12,14 +12,14 @@ from schedcore._draft import Outcome
 from schedcore._execute import STOPPING, Execution
 from schedcore._jobs import Job
 from schedcore._launch import Launcher
-from schedcore.protocols import Delivery, Micros, Status
+from schedcore._observers import Observers
+from schedcore.protocols import Delivery, Micros
+from schedcore.watching import LeaseLost
 
 log = logging.getLogger("schedcore")
 
 AHEAD = 16
 """How many plain functions may wait for a thread."""
-
-LAST_DELIVERY = 5
 
 PAUSE = 0.01
 PATIENCE = 0.5
@@ -41,6 +41,7 @@ class Runner:
         *,
         concurrency: int,
         threads: int,
+        observers: Observers,
     ) -> None:
         """Begin with nothing of `jobs`; the engine sets `launcher`, `report` and `hurry`."""
         self.held: dict[int, Execution] = {}
@@ -48,6 +49,7 @@ class Runner:
         self.report: Callable[[Delivery, Outcome | None], None]
         self.hurry: Callable[[], None]
         self.accepting = True
+        self.observers = observers
         self._jobs = jobs
         self._names: tuple[frozenset[str], frozenset[str]] | None = None
         self._blocked = False
@@ -123,7 +125,7 @@ class Runner:
             if job is None or not self.accepting or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
-            execution = Execution(delivery, job, self._now, self._random)
+            execution = Execution(delivery, job, self._now, self._random, self.observers)
             self.held[delivery.token] = execution
             self._running += 1
             self._plain += not job.is_coroutine
@@ -230,6 +232,8 @@ class Runner:
                     "token": delivery.token,
                 },
             )
+            if self.observers.all:
+                self.observers.tell(LeaseLost(delivery))
             execution.interrupt("another replica has taken the run over")
             if execution.decide():
                 self.ended(execution, None)
@@ -285,12 +289,3 @@ class Runner:
         """Cancel what was to begin later."""
         for timer in self._timers.values():
             timer.cancel()
-
-
-def verdict(delivery: Delivery) -> Outcome | None:
-    """Decide a take-over that is not to be run: lost under at most once, dead after the last delivery."""
-    if getattr(delivery.trigger.options, "delivery", "") == "at_most_once":
-        return Outcome(Status.LOST, "its replica was gone, and the job is to run at most once")
-    if delivery.number > LAST_DELIVERY:
-        return Outcome(Status.DEAD, f"{LAST_DELIVERY} deliveries ended with the death of their replica")
-    return None

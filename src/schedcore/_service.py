@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from schedcore._clock import SystemClock
 from schedcore._control import Control, OneTry
 from schedcore._engine import Engine
+from schedcore._hooks import Hooks
 from schedcore._jobs import Job
 from schedcore._launch import OtherLoop
 from schedcore._loop_thread import LoopThread
+from schedcore._observers import Observers
 from schedcore._threads import Threads
 from schedcore.protocols import Backend
 
@@ -35,9 +37,18 @@ class Service:
     """Owns the engine's thread. Made when a scheduler is started or first asked something."""
 
     def __init__(
-        self, app: str, backend: Backend, jobs: dict[str, Job], concurrency: int, threads: int
+        self,
+        app: str,
+        backend: Backend,
+        jobs: dict[str, Job],
+        concurrency: int,
+        threads: int,
+        observers: Observers,
+        hooks: Hooks,
     ) -> None:
         """Make the thread; nothing connects yet."""
+        self._hooks = hooks
+        self._observers = observers
         self.app = app
         self.replica = replica_id()
         self.backend = backend
@@ -70,7 +81,7 @@ class Service:
             if self._control is None:
                 if self.engine is None:
                     await OneTry().call(lambda: self.backend.open(self.replica))
-                self._control = Control(self.backend, self.replica)
+                self._control = Control(self.backend, self.replica, self._observers)
         return self._control
 
     async def start(self, target: asyncio.AbstractEventLoop | None) -> None:
@@ -88,10 +99,12 @@ class Service:
             concurrency=self._concurrency,
             threads=self._threads.limit,
             facts={"host": socket.gethostname(), "pid": os.getpid(), "version": _version()},
+            observers=self._observers,
         )
         if target is None:
             self._own_target = self._own_target or LoopThread(f"schedcore-{self.app}-jobs")
             target = self._own_target.loop
+        self._hooks.target = target
         runner = engine.runner
         launcher = OtherLoop(
             target, self._threads, runner.ended, runner.vacated, runner.nudge, runner.loop_blocked
@@ -139,6 +152,7 @@ class Service:
     def end(self) -> None:
         """Say goodbye, disconnect, and end the threads; a function that still runs keeps its own."""
         self.submit(self._leave()).result()
+        self._hooks.close()
         self._threads.close()
         if self._own_target is not None:
             self._own_target.stop()
