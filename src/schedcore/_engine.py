@@ -153,7 +153,7 @@ class Engine:
                 await self._merge(lost)
             await self.link.call(self.pulse.renew)
             taken = await self.link.call(self.pulse.sweep)
-            start_taken(taken, self.runner, self.reporter)
+            start_taken(taken, self.runner, self.reporter, self.pulse.said)
             self.runner.nudge()
             if gone:
                 await self.committer.read(self.jobs)

@@ -68,12 +68,13 @@ class Execution:
         now: Callable[[], Micros],
         random: Random,
         observers: Observers | None = None,
+        previous: str = "",
     ) -> None:
         """Make it; nothing runs yet."""
         self.observers = observers or Observers()
         self.delivery = delivery
         self.job = job
-        self.context = RunContext(delivery)
+        self.context = RunContext(delivery, previous)
         self.now = now
         self.random = random
         self.received_at = now()
@@ -146,6 +147,7 @@ class Execution:
             except asyncio.CancelledError:
                 return self._interrupted()
             self.context.attempt += 1
+            self.context._progress = ""
 
     def _try_again(self, error: BaseException, options: Options) -> bool:
         if isinstance(error, TimeUpError) and not self.job.is_coroutine:
@@ -241,8 +243,6 @@ class Execution:
         status = Status.TIMED_OUT if isinstance(error, TimeUpError) else Status.FAILED
         begin_with_theirs(error)
         detail = describe(error, options)
-        if status is Status.TIMED_OUT:
-            detail = self._with_progress(detail)
         log.warning(
             "job %s %s: %s",
             self.job.name,
@@ -258,10 +258,13 @@ class Execution:
             },
             exc_info=error if is_traceback(detail) else None,
         )
-        return self._outcome(status, detail)
+        return self._outcome(status, self._with_progress(detail))
 
     def _with_progress(self, detail: str) -> str:
-        return f"{detail}\n{self.context._progress}" if self.context._progress else detail
+        """Tell how far it was: behind a sentence, but before a traceback, whose last line matters."""
+        progress = self.context._progress
+        parts = (progress, detail) if is_traceback(detail) else (detail, progress)
+        return "\n".join(part for part in parts if part)
 
     def _outcome(self, status: Status, detail: str) -> Outcome:
         return Outcome(status, detail, self.started_at, self.now(), self.context.attempt)

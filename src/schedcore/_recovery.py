@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from schedcore import _definitions
 from schedcore._commit import Committer
@@ -22,8 +22,13 @@ MERGE: Micros = 6 * SECOND
 """For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
 
 
-def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Reporter) -> None:
-    """Run what was taken over, or record why it is not run again; what nobody had before is simply run."""
+def start_taken(
+    deliveries: Sequence[Delivery], runner: Runner, reporter: Reporter, said: Mapping[tuple[str, str], str]
+) -> None:
+    """Run what was taken over, or record why it is not run again; what nobody had before is simply run.
+
+    `said` is the last progress of each, by (job, key).
+    """
     starting = [delivery for delivery in deliveries if delivery.number == 1]
     for delivery in deliveries:
         if delivery.number == 1:
@@ -41,12 +46,12 @@ def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Report
         )
         if runner.observers.all:
             runner.observers.tell(TakenOver(delivery))
-        outcome = verdict(delivery)
+        outcome = verdict(delivery, said.get((delivery.trigger.job, delivery.trigger.key), ""))
         if outcome is None:
             starting.append(delivery)
         else:
             reporter.report(delivery, outcome)
-    runner.start(starting)
+    runner.start(starting, said)
 
 
 def say_moved(app: str) -> None:
@@ -71,12 +76,15 @@ def say_lost(app: str) -> None:
     )
 
 
-def verdict(delivery: Delivery) -> Outcome | None:
+def verdict(delivery: Delivery, said: str = "") -> Outcome | None:
     """Decide a take-over that is not to be run: lost under at most once, dead after the last delivery."""
+    progress = f"; its last progress: {said}" if said else ""
     if getattr(delivery.trigger.options, "delivery", "") == "at_most_once":
-        return Outcome(Status.LOST, "its replica was gone, and the job is to run at most once")
+        return Outcome(Status.LOST, f"its replica was gone, and the job is to run at most once{progress}")
     if delivery.number > LAST_DELIVERY:
-        return Outcome(Status.DEAD, f"{LAST_DELIVERY} deliveries ended with the death of their replica")
+        return Outcome(
+            Status.DEAD, f"{LAST_DELIVERY} deliveries ended with the death of their replica{progress}"
+        )
     return None
 
 

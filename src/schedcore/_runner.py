@@ -116,8 +116,13 @@ class Runner:
             await self.freed.wait()
         return places
 
-    def start(self, deliveries: Sequence[Delivery]) -> None:
-        """Have these run; one that is the third of its trigger or later waits before it begins."""
+    def start(
+        self, deliveries: Sequence[Delivery], said: Mapping[tuple[str, str], str] | None = None
+    ) -> None:
+        """Have these run; one that is the third of its trigger or later waits before it begins.
+
+        `said` is, by (job, key), the last progress of those that were taken over.
+        """
         coroutines = []
         self._started_at = asyncio.get_running_loop().time()
         for delivery in deliveries:
@@ -125,7 +130,8 @@ class Runner:
             if job is None or not self.accepting or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
-            execution = Execution(delivery, job, self._now, self._random, self.observers)
+            previous = said.get((delivery.trigger.job, delivery.trigger.key), "") if said else ""
+            execution = Execution(delivery, job, self._now, self._random, self.observers, previous)
             self.held[delivery.token] = execution
             self._running += 1
             self._plain += not job.is_coroutine
@@ -255,9 +261,9 @@ class Runner:
     def notes(self) -> dict[tuple[str, str], str]:
         """Tell the progress of what is running, by (job, key)."""
         return {
-            (e.delivery.trigger.job, e.delivery.trigger.key): e.context._progress
+            (e.delivery.trigger.job, e.delivery.trigger.key): note
             for e in self.held.values()
-            if e.context._progress
+            if (note := e.context._note())
         }
 
     async def drain(self, patience: float) -> list[Execution]:
