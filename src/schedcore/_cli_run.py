@@ -66,6 +66,12 @@ OF_CRONTABS = ("system", "skip_invalid", "tz", "app", "backend", "timeout", "ove
     "--backend", metavar="NAME", help="The backend of a crontab. [SCHEDCORE_BACKEND, or the only one]"
 )
 @click.option(
+    "--health-port",
+    type=_cli_options.Address(),
+    metavar="[HOST:]PORT",
+    help="Answer /live, /ready and /health there: for the probes of Kubernetes.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
     default="info",
@@ -94,6 +100,7 @@ def run(
     drain: timedelta,
     app: str,
     backend: str | None,
+    health_port: tuple[str | None, int] | None,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -134,7 +141,14 @@ def run(
         add_lines(scheduler, found.lines, options)
     _cli_show.log_to_stderr(log_level, as_json=log_format == "json")
     _say(scheduler, tz if crontabs else "")
-    scheduler.run()
+    if health_port is None:
+        scheduler.run()
+        return
+    from schedcore.probes import Probes
+
+    host, port = health_port
+    with Probes(scheduler, port, host=host):
+        scheduler.run()
 
 
 def _of_crontabs(app: str, backend: str | None, drain: timedelta) -> Scheduler:

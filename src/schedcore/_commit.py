@@ -84,7 +84,7 @@ class Committer:
         for start in range(0, len(names), 1000):
             part = names[start : start + 1000]
             before = {job: self._row(job).version for job in part}
-            self._learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
+            self.learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
 
     async def apply(self, jobs: Sequence[str], rule: Rule, *, app: bool = True) -> dict[str, Answer]:
         """Apply `rule` to each job's row, and commit; the answers of those for which it said anything.
@@ -199,7 +199,7 @@ class Committer:
             return ()
         answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
         for step, answer in zip(steps, answers, strict=True):
-            self._learn(answer.rows, dict(step.expects))
+            self.learn(answer.rows, dict(step.expects))
             if answer.verdict is Verdict.DONE:
                 if step.runs:
                     _tell(step.runs)
@@ -207,7 +207,7 @@ class Committer:
                     self._observers.committed(step, answer.now)
         return answers
 
-    def _learn(self, rows: Sequence[Row], before: Mapping[str, int]) -> None:
+    def learn(self, rows: Sequence[Row], before: Mapping[str, int] = {}) -> None:
         """Keep rows newer than those known; `before` are the versions that were known when the call was sent.
 
         What was learnt meanwhile proves nothing against an answer: that may be older.

@@ -6,17 +6,15 @@ import asyncio
 import gc
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from random import Random
 
-from schedcore import _definitions
+from schedcore import _definitions, _leaving
 from schedcore._answers import Health
 from schedcore._clock import Clock, StoreClock
 from schedcore._commit import Committer
 from schedcore._definitions import Declarer
 from schedcore._draft import Draft
-from schedcore._execute import STOPPING
 from schedcore._housekeeping import Housekeeper
 from schedcore._jobs import Job
 from schedcore._launch import Launcher
@@ -26,10 +24,12 @@ from schedcore._pulse import Pulse
 from schedcore._recovery import MERGE, put_back, say_lost, say_moved, start_taken
 from schedcore._reporter import Reporter
 from schedcore._runner import Runner
-from schedcore._state import SECOND
+from schedcore._state import SECOND, JobState
 from schedcore._ticker import Ticker
+from schedcore._watchdog import Watchdog
 from schedcore.logs import belongs_to
 from schedcore.protocols import Backend, Delivery, Micros, Row, Step, Verdict
+from schedcore.watching import JobGlance, job_glance
 
 log = logging.getLogger("schedcore")
 
@@ -37,8 +37,6 @@ LONGEST_RESTART = 30.0
 
 MANY_JOBS = 10_000
 DECIDED = (Verdict.DONE, Verdict.EARLY)
-STUBBORN = 6.0
-"""How many seconds a stop waits for coroutines that it has cancelled: one may refuse to end."""
 
 
 class Engine:
@@ -85,9 +83,13 @@ class Engine:
         self.committer.is_own = self.jobs.__contains__
         self.ready = asyncio.Event()
         self.losses = 0
+        self._working = False
         self._failures = 0
         self.started_at: Micros = 0
         self._plain_facts = dict(facts or {})
+        self.watchdog = Watchdog(
+            backend.store, self.committer, self.clock, self.link, self.ticker, self.jobs.__contains__
+        )
         self.housekeeper = Housekeeper(
             backend, jobs, self.link, self.committer, self.pulse, self.reporter, replica
         )
@@ -103,6 +105,7 @@ class Engine:
         while True:
             try:
                 await self._connect()
+                self._working = True
                 async with asyncio.TaskGroup() as group:
                     self._feeding = [
                         group.create_task(self.ticker.run()),
@@ -113,6 +116,7 @@ class Engine:
                     await self._beat_for_ever()
             except Exception as exc:
                 self._failures += 1
+                self._working = False
                 self.link.ever_failed.set()
                 pause = min(LONGEST_RESTART, 0.5 * 2.0 ** min(self._failures, 10))
                 log.exception(
@@ -165,55 +169,19 @@ class Engine:
     async def stop(self, drain: float) -> list[str]:
         """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
         belongs_to(self.app, self.replica)
+        self._working = False
         for task in self._feeding:
             task.cancel()
-        running = sorted({e.job.name for e in self.runner.held.values() if e.began and not e.over})
-        if running and drain:
-            log.warning(
-                "stopping: waiting up to %g s for %s",
-                drain,
-                ", ".join(running[:10]) + (f" and {len(running) - 10} more" if len(running) > 10 else ""),
-                extra={"event": "stop.draining"},
-            )
-        await self.runner.drain(drain)
-        await self.runner.stop_coroutines(STUBBORN)
-        try:
-            await asyncio.wait_for(self.reporter.settled(), 5)
-        except TimeoutError:
-            log.warning(
-                "the store is away: what ended last could not be recorded", extra={"event": "stop.unsettled"}
-            )
-        return [e.job.name for e in self.runner.held.values()]
+        return await _leaving.end_runs(self.runner, self.reporter, drain)
 
     async def give_up(self) -> None:
         """Give back what is still held."""
-        self.runner.close()
-        held = [e.delivery for e in self.runner.held.values() if e.may_run_again()]
-        if held:
-            with suppress(Exception):
-                async with asyncio.timeout(2):
-                    await self.backend.bus.give_back(held)
+        await _leaving.give_up(self.runner, self.backend)
 
     async def leave(self) -> None:
         """Give back what is still held, say goodbye and disconnect."""
-        self.runner.close()
-        for execution in self.runner.held.values():
-            execution.ended_by = execution.ended_by or STOPPING
-        try:
-            async with asyncio.timeout(2):
-                held = [e.delivery for e in self.runner.held.values() if e.may_run_again()]
-                if held:
-                    await self.backend.bus.give_back(held)
-                if self.pulse.epoch:
-                    await self.backend.store.beat(self.replica, self._facts(), 0)
-        except Exception as exc:  # noqa: BLE001  the leases will lapse
-            log.warning(
-                "the store is away: leases of %s are left to lapse (%s)",
-                self.replica,
-                exc,
-                extra={"event": "stop.leases_left"},
-            )
-        await self.backend.close()
+        facts = self._facts() if self.pulse.epoch else None
+        await _leaving.leave(self.runner, self.backend, self.replica, facts)
 
     async def declare(self, jobs: Iterable[str]) -> None:
         """Declare these jobs, and tick them by whatever definition holds; what is held waits for a beat."""
@@ -279,19 +247,31 @@ class Engine:
         }
 
     def health(self) -> Health:
-        """Tell how this replica is."""
-        overdue = self.ticker.overdue()
-        last = self.pulse.last_beat
+        """Tell how this replica is; from any thread, and also while the engine is stuck."""
+        now, last = self.clock.now(), self.pulse.last_beat
+        overdue = self.watchdog.overdue()
+        first = min(overdue, key=overdue.__getitem__, default=None)
         return Health(
             replica=self.replica,
-            running=self.ready.is_set(),
+            running=self._working and self.ready.is_set(),
             connected=self.link.connected and bool(last),
             last_beat=(self.clock.clock.monotonic() - last) / SECOND if last else None,
-            lag=(self.clock.now() - overdue[1]) / SECOND if overdue else 0.0,
-            overdue=overdue[0] if overdue else None,
+            lag=0.0 if first is None else (now - overdue[first]) / SECOND,
+            overdue=first,
             offset=self.clock.skew / SECOND,
             epoch=self.pulse.epoch,
             jobs=len(self.jobs),
             runs=self.runner.running,
             losses=self.losses,
+            late=self.watchdog.late,
+            stuck=self.watchdog.stuck,
+        )
+
+    def glance(self) -> tuple[JobGlance, ...]:
+        """Tell how the jobs are, as last seen; from any thread."""
+        now, app = self.clock.now(), self.committer.app
+        rows = [self.committer.rows.get(job) for job in list(self.jobs)]
+        overdue = self.watchdog.overdue()
+        return tuple(
+            job_glance(row, app, now, overdue) for row in rows if row and isinstance(row.data, JobState)
         )

@@ -247,6 +247,16 @@ class Lifetime:
         if self.started and service is not None and service.engine is not None:
             service.submit(question(service.engine))
 
+    def engine(self) -> Engine | None:
+        """Return the engine, while it is started."""
+        service = self._service
+        return service.engine if self.started and service is not None else None
+
+    def health(self) -> Health:
+        """Tell how the replica is, without asking its thread: that may be stuck."""
+        engine = self.engine()
+        return self.not_running() if engine is None else engine.health()
+
     def not_running(self) -> Health:
         """Tell the health of a scheduler that is not started."""
         return Health("", False, False, None, 0.0, None, 0.0, "", len(self._jobs), 0, 0)

@@ -21,6 +21,7 @@ from schedcore._launch import OtherLoop
 from schedcore._loop_thread import LoopThread
 from schedcore._observers import Observers
 from schedcore._threads import Threads
+from schedcore._watchdog import Guard
 from schedcore.protocols import Backend
 
 log = logging.getLogger("schedcore")
@@ -61,6 +62,7 @@ class Service:
         self._running: asyncio.Task[None] | None = None
         self._before: list[tuple[Engine, asyncio.Task[None]]] = []
         self._control: Control | None = None
+        self._guard: Guard | None = None
         self._opening: asyncio.Lock | None = None
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
@@ -109,13 +111,16 @@ class Service:
         launcher = OtherLoop(
             target, self._threads, runner.ended, runner.vacated, runner.nudge, runner.loop_blocked
         )
-        self._running = asyncio.create_task(engine.run(launcher))
+        running = self._running = asyncio.create_task(engine.run(launcher))
+        self._guard = Guard(engine, self.submit, running.done)
         await _either(engine.ready.wait(), engine.link.ever_failed.wait())
 
     async def stop(self, drain: float) -> list[str]:
         """Stop the engine; the names of jobs whose plain functions still run, their leases being renewed."""
         if self.engine is None:
             return []
+        if self._guard is not None:
+            self._guard.stop()
         left = await self.engine.stop(drain)
         return left + [e.job.name for engine, _ in self._before for e in engine.runner.held.values()]
 

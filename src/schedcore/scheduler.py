@@ -21,7 +21,7 @@ from schedcore.schedules import Schedule
 
 if TYPE_CHECKING:
     from schedcore._control import Control
-    from schedcore.watching import Observer
+    from schedcore.watching import Glance, Observer
 
 F = TypeVar("F", bound=JobFunction)
 T = TypeVar("T")
@@ -216,7 +216,14 @@ class Scheduler(Questions, Hooked):
 
     async def health(self) -> Health:
         """Tell how this replica is; `running` is false while it is not started."""
-        return await self._lifetime.ask_engine(_health, self._lifetime.not_running)
+        return self._lifetime.health()
+
+    def glance(self) -> Glance:
+        """Tell what this replica knows of itself and of its jobs, from any thread, without asking anybody."""
+        from schedcore.watching import Glance
+
+        engine = self._lifetime.engine()
+        return Glance(self._lifetime.health(), () if engine is None else engine.glance())
 
     def _check_may_block(self) -> None:
         self._lifetime.check_no_loop("blocking", "await the same method of the scheduler itself there")
@@ -229,7 +236,7 @@ class Scheduler(Questions, Hooked):
     def wait_for_health(self) -> Health:
         """Block on `health`; for `scheduler.blocking`."""
         self._check_may_block()
-        return self._lifetime.ask_engine_blocking(_health, self._lifetime.not_running)
+        return self._lifetime.health()
 
     def wait_for_removal(self, name: str) -> None:
         """Block on `remove_job`; for `scheduler.blocking`."""
@@ -237,7 +244,3 @@ class Scheduler(Questions, Hooked):
         self._lifetime.ask_engine_blocking(
             lambda engine: engine.remove(self._pop(name)), lambda: self._pop(name)
         )
-
-
-async def _health(engine: Any) -> Health:
-    return engine.health()  # type: ignore[no-any-return]

@@ -12,14 +12,16 @@ Instants are whole microseconds since the Unix epoch by the store's clock, like 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
 import attrs
 
-from schedcore._answers import Health
+from schedcore._answers import Health, job_info
+from schedcore._state import SECOND
 from schedcore.context import RunContext
-from schedcore.values import Delivery, Micros, Run, Status, Trigger
+from schedcore.values import Delivery, Micros, Row, Run, Status, Trigger
 
 __all__ = [
     "Ended",
@@ -113,13 +115,21 @@ class Observer(Protocol):
 
 @attrs.frozen
 class JobGlance:
-    """A job as this replica last saw it; `next_at` is `None` while nothing is to come, or it is paused."""
+    """A job as this replica last saw it.
+
+    Attributes:
+        next_at: The oldest scheduled time that is not decided; `None` while there is none, or it is paused.
+        outstanding: How many triggers are sent and have not ended.
+        waiting: How many go next.
+        overdue: By how many seconds it is overdue, if it is.
+    """
 
     name: str
     next_at: datetime | None
     last_success: datetime | None
     outstanding: int
     waiting: int
+    overdue: float
 
 
 @attrs.frozen
@@ -128,3 +138,15 @@ class Glance:
 
     health: Health
     jobs: tuple[JobGlance, ...]
+
+
+def job_glance(row: Row, app: Row, now: Micros, overdue: Mapping[str, Micros]) -> JobGlance:
+    info = job_info(row, app, now)
+    return JobGlance(
+        info.name,
+        None if info.state == "paused" else info.next_at,
+        info.last_success,
+        len(info.outstanding),
+        len(info.waiting),
+        (now - overdue[row.job]) / SECOND if row.job in overdue else 0.0,
+    )

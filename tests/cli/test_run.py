@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -293,3 +295,35 @@ def test_the_log_in_json(tmp_path: Path, start: Start) -> None:
         ("backend.notice", None),
         ("stop.begun", None),
     ]
+
+
+def test_the_probes_of_a_replica(tmp_path: Path, start: Start) -> None:
+    """With --health-port the process says that it is ready; a port that is taken is one line, status 2."""
+    (tmp_path / "app.py").write_text(
+        "from schedcore import Scheduler\nscheduler = Scheduler('shop', backend='ram')\n"
+    )
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        told = start("app:scheduler", "--health-port", where).end(status=2).splitlines()[-1]
+        assert told.startswith("schedcore: ")
+        assert f"the port {where.rpartition(':')[2]} for probes cannot be listened on" in told
+    running = start("app:scheduler", "--health-port", where)
+    url, opener = f"http://{where}/ready", urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ready() -> bool:
+        with suppress(OSError), opener.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    running.until(ready, "ready")
+    running.process.send_signal(signal.SIGTERM)
+    running.end()
+
+
+@pytest.mark.parametrize("address", ["http", "1:2:x", "70000", ""])
+def test_what_is_no_port_is_refused(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what a port looks like."""
+    assert invoke(["run", "app:scheduler", "--health-port", address]) == 2
+    assert "is no port; write e.g. 8080" in capsys.readouterr().err
