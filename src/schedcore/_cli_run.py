@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 from click.core import ParameterSource
@@ -17,6 +17,9 @@ from schedcore._state import Overlap
 from schedcore.crontab import add_lines
 from schedcore.errors import ConfigurationError, SeveralBackendsError
 from schedcore.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from schedcore.probes import Probes
 
 log = logging.getLogger("schedcore")
 
@@ -72,6 +75,11 @@ OF_CRONTABS = ("system", "skip_invalid", "tz", "app", "backend", "timeout", "ove
     help="Answer /live, /ready and /health there: for the probes of Kubernetes.",
 )
 @click.option(
+    "--metrics",
+    is_flag=True,
+    help="Answer /metrics there, too: for Prometheus, with the extra prometheus.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
     default="info",
@@ -101,6 +109,7 @@ def run(
     app: str,
     backend: str | None,
     health_port: tuple[str | None, int] | None,
+    metrics: bool,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -122,6 +131,8 @@ def run(
     understood nothing is started, unless --skip-invalid. On a backend with a store, replicas that run the
     same crontab under the same --app run each line once between them.
     """  # noqa: D301  the escape is for click
+    if metrics and health_port is None:
+        raise click.UsageError("--metrics goes with --health-port: it is a page more there")
     if bool(target) == bool(crontabs):
         raise click.UsageError("name either an application, such as app:scheduler, or a --crontab FILE")
     if target:
@@ -147,8 +158,20 @@ def run(
     from schedcore.probes import Probes
 
     host, port = health_port
-    with Probes(scheduler, port, host=host):
+    probes = Probes(scheduler, port, host=host)
+    if metrics:
+        _add_metrics(probes, scheduler)
+    with probes:
         scheduler.run()
+
+
+def _add_metrics(probes: Probes, scheduler: Scheduler) -> None:
+    try:
+        from schedcore.prometheus import expose, page
+    except ImportError as exc:
+        raise ConfigurationError(f"--metrics: {exc}") from exc
+    expose(scheduler)
+    probes.pages["/metrics"] = page
 
 
 def _of_crontabs(app: str, backend: str | None, drain: timedelta) -> Scheduler:

@@ -36,7 +36,8 @@ class Probes:
     """Serves a scheduler's probes until it is closed.
 
     Attributes:
-        pages: What is served, by path; a page answers a status, a content type and the content.
+        pages: What is served, by path: a page answers a status, a content type and the content. Add yours
+            before it starts, such as `schedcore.prometheus.page`.
     """
 
     def __init__(self, scheduler: Scheduler, port: int, *, host: str | None = None) -> None:

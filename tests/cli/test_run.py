@@ -309,7 +309,7 @@ def test_the_probes_of_a_replica(tmp_path: Path, start: Start) -> None:
         told = start("app:scheduler", "--health-port", where).end(status=2).splitlines()[-1]
         assert told.startswith("schedcore: ")
         assert f"the port {where.rpartition(':')[2]} for probes cannot be listened on" in told
-    running = start("app:scheduler", "--health-port", where)
+    running = start("app:scheduler", "--health-port", where, "--metrics")
     url, opener = f"http://{where}/ready", urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ready() -> bool:
@@ -318,6 +318,8 @@ def test_the_probes_of_a_replica(tmp_path: Path, start: Start) -> None:
         return False
 
     running.until(ready, "ready")
+    with opener.open(f"http://{where}/metrics", timeout=5) as answer:
+        assert 'schedcore_ready{app="shop"} 1.0' in answer.read().decode()
     running.process.send_signal(signal.SIGTERM)
     running.end()
 
@@ -327,3 +329,9 @@ def test_what_is_no_port_is_refused(address: str, capsys: pytest.CaptureFixture[
     """It says what a port looks like."""
     assert invoke(["run", "app:scheduler", "--health-port", address]) == 2
     assert "is no port; write e.g. 8080" in capsys.readouterr().err
+
+
+def test_metrics_without_a_port_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """There would be nobody to ask for them."""
+    assert invoke(["run", "app:scheduler", "--metrics"]) == 2
+    assert "--metrics goes with --health-port" in capsys.readouterr().err
