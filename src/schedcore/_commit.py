@@ -84,6 +84,17 @@ class Committer:
         self._loses = False
 
     async def read(self, jobs: Collection[str]) -> None:
+        """Read these rows, and the app's."""
+        await self._read(jobs)
+        self._let_go(jobs)
+
+    def _let_go(self, jobs: Collection[str]) -> None:
+        """Forget what the bus held: known later on, it would be taken for just read, and so the pauses."""
+        for job in jobs:
+            if job in self.rows:
+                self.rows[job] = attrs.evolve(self.rows[job], held=None)
+
+    async def _read(self, jobs: Collection[str]) -> None:
         """Read these rows, with the keys that the bus holds, and the app's."""
         names = [*jobs, APP_ROW]
         for start in range(0, len(names), 1000):
@@ -159,19 +170,19 @@ class Committer:
         """
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
         if unknown:
-            await self.read(unknown)
+            await self._read(unknown)
         steps: list[Step] = []
         asking = self._say(jobs, rule, app, steps)
+        self._let_go(unknown)
         if self._loses and len(asking) > BURST:
             await self._look(asking)
             asking = self._say(asking, rule, app, steps)
         for _ in range(HELD_TRIES):
             if not asking:
                 break
-            await self.read(asking)
+            await self._read(asking)
             read, asking = asking, self._say(asking, rule, app, steps)
-            for job in read:  # known only for this moment
-                self.rows[job] = attrs.evolve(self._row(job), held=None)
+            self._let_go(read)
             if not self.behind.isdisjoint(asking):
                 await asyncio.sleep(HELD_PAUSE)
         return steps
