@@ -190,10 +190,15 @@ class Executor(Protocol):
 class Store(Protocol):
     """Reads what the bus wrote, and keeps who is alive.
 
-    * `rows` of named jobs answers for each of them, absent ones as version 0, with `held` always read.
+    * `rows` of named jobs answers for each of them, absent ones as version 0, with `held` always read: no
+      sooner than the row, or what was just sent is taken for lost.
     * `rows(None)` is without the app's own row, in the order of the names' bytes.
     * A job keeps its newest `Keep.lines` lines, and its newest `Keep.failures` that are no success.
-    * `beat` keeps a replica among the living for `ttl`, and answers with the store's own now.
+      Newest is what was written last. What goes with a deleted row is not its history.
+    * `runs` heeds what is empty or 0: no `statuses` are none.
+    * `beat` keeps the replica that is named among the living for `ttl`, and answers with the store's own now.
+      Saying goodbye gives no delivery back.
+    * What is over leaves nothing: finished triggers, replicas that are gone, old lines, old ids of steps.
     """
 
     async def now(self) -> Micros:
@@ -274,7 +279,8 @@ class Backend(Protocol):
     async def open(self, replica: str) -> None:
         """Connect as `replica`, on the running loop; repeated after a failure.
 
-        It may come while an earlier `close` is still at work.
+        It may come while an earlier `close` is still at work, and in a child that was forked while this
+        process had it open.
         """
         ...
 
