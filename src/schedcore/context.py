@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-from collections.abc import MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schedcore.protocols import Delivery, Kind, Micros
 
+if TYPE_CHECKING:
+    import logging
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _current: ContextVar[RunContext] = ContextVar("schedcore_current_run")
+
+
+NOTE = 400
+"""So many characters of a run's progress travel with each beat."""
 
 
 class Flag:
@@ -59,10 +64,20 @@ class RunContext:
         attempt: 1 and one more per retry within this delivery.
     """
 
-    __slots__ = ("_cancelled", "_deadline", "_delivery", "_doubt", "_log", "_progress", "attempt")
+    __slots__ = (
+        "_cancelled",
+        "_deadline",
+        "_delivery",
+        "_doubt",
+        "_log",
+        "_previous",
+        "_progress",
+        "attempt",
+    )
 
-    def __init__(self, delivery: Delivery) -> None:
-        """Made by the runner, once per delivery."""
+    def __init__(self, delivery: Delivery, previous: str = "") -> None:
+        """Made by the runner, once per delivery; `previous` is what the one before said last."""
+        self._previous = previous
         self._delivery = delivery
         self._deadline: Micros | None = None
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
@@ -140,11 +155,26 @@ class RunContext:
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that adds job, scheduled time, attempt and delivery to each record."""
         if self._log is None:
-            self._log = _RunLog(logging.getLogger("schedcore.job"), {"run": self})
+            from schedcore._run_log import RunLog
+
+            self._log = RunLog(self)
         return self._log
 
+    def _note(self) -> str:
+        """Tell for the store what was said last, in this delivery or before it."""
+        return (self._progress or self._previous)[:NOTE]
+
+    @property
+    def previous_progress(self) -> str:
+        """What the run had said last when its replica died, after a take-over: where to go on; else empty."""
+        return self._previous
+
     def progress(self, done: float | None = None, total: float | None = None, note: str = "") -> None:
-        """Say how far the run is; the last word stays with the run's line in the history."""
+        """Say how far the run is: as often as you like, the store hears the last word with the next beat.
+
+        The beginning of a long note is what others see while it runs; the last word stays with the run's line
+        in the history.
+        """
         share = "" if done is None else f"{done:g}" if total is None else f"{done:g}/{total:g}"
         self._progress = " ".join(part for part in (share, note) if part)[:8192]
 
@@ -168,19 +198,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class _RunLog(logging.LoggerAdapter[logging.Logger]):
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        run: RunContext = self.extra["run"]  # type: ignore[index,assignment]
-        facts = {
-            "job": run.job,
-            "scheduled_at": run.scheduled_at.isoformat(),
-            "attempt": run.attempt,
-            "delivery": run.delivery,
-        }
-        kwargs["extra"] = {**facts, **(kwargs.get("extra") or {})}
-        return msg, kwargs
 
 
 def current_run() -> RunContext:

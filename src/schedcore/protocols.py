@@ -26,7 +26,9 @@ from schedcore.values import (
     APP_ROW,
     Answer,
     Beat,
+    Condition,
     Delivery,
+    Finding,
     Holding,
     Keep,
     Kind,
@@ -47,14 +49,18 @@ __all__ = [
     "Answer",
     "Backend",
     "Beat",
+    "Condition",
     "Delivery",
+    "Examining",
     "Executor",
+    "Finding",
     "Holding",
     "Keep",
     "Kind",
     "Locker",
     "Micros",
     "Places",
+    "Purging",
     "Renewal",
     "Replica",
     "Row",
@@ -228,6 +234,30 @@ class Store(Protocol):
 
     async def replicas(self) -> Sequence[Replica]:
         """List the living."""
+        ...
+
+
+class Examining(Protocol):
+    """What a store may be able to do as well: to look at its server, for `schedcore doctor`.
+
+    * Only what concerns operation: is it kept, may it be lost, is there room, may we do what we have to.
+    * Nothing is changed by it. What cannot be told, for want of a right, say, is a finding too.
+    """
+
+    async def examine(self) -> Sequence[Finding]:
+        """Tell how the server is, each thing with a remedy unless it is as it should be."""
+        ...
+
+
+class Purging(Protocol):
+    """What a store may be able to do as well: to forget its app.
+
+    * `purge` removes all that there is of the app: rows, history, what is unfinished, who lives.
+    * Other apps are left alone. Replicas that live notice a loss of data, and put back what they remember.
+    """
+
+    async def purge(self) -> bool:
+        """Remove it; tell whether there was anything."""
         ...
 
 
