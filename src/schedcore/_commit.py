@@ -73,24 +73,19 @@ class Committer:
         self._turns: dict[str, object] = {}
         self._loses = False
 
-    async def read(self, jobs: Collection[str]) -> None:
-        """Read these rows, and the app's."""
-        await self._read(jobs)
-        self._let_go(jobs)
-
-    def _let_go(self, jobs: Collection[str]) -> None:
-        """Forget what the bus held: known later on, it would be taken for just read, and so the pauses."""
-        for job in jobs:
-            if job in self.rows:
-                self.rows[job] = attrs.evolve(self.rows[job], held=None)
-
-    async def _read(self, jobs: Collection[str]) -> None:
-        """Read these rows, with the keys that the bus holds, and the app's."""
+    async def read(self, jobs: Collection[str], *, held: bool = False) -> None:
+        """Read these rows, and the app's; if `held`, with the keys that the bus holds, for this moment."""
         names = [*jobs, APP_ROW]
         for start in range(0, len(names), 1000):
             part = names[start : start + 1000]
             before = {job: self._row(job).version for job in part}
             self.learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
+        if not held:
+            self._let_go(jobs)
+
+    def _let_go(self, jobs: Collection[str]) -> None:
+        for job in self.rows.keys() & set(jobs):  # later it would be taken for just read, as would the pauses
+            self.rows[job] = attrs.evolve(self.rows[job], held=None)
 
     async def apply(self, jobs: Sequence[str], rule: Rule, *, app: bool = True) -> dict[str, Answer]:
         """Apply `rule` to each job's row, and commit; the answers of those for which it said anything.
@@ -160,7 +155,7 @@ class Committer:
         """
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
         if unknown:
-            await self._read(unknown)
+            await self.read(unknown, held=True)
         steps: list[Step] = []
         asking = self._say(jobs, rule, app, steps)
         self._let_go(unknown)
@@ -170,7 +165,7 @@ class Committer:
         for _ in range(HELD_TRIES):
             if not asking:
                 break
-            await self._read(asking)
+            await self.read(asking, held=True)
             read, asking = asking, self._say(asking, rule, app, steps)
             self._let_go(read)
             if not self.behind.isdisjoint(asking):
@@ -180,8 +175,7 @@ class Committer:
     async def _look(self, jobs: Sequence[str]) -> None:
         """Learn what others made of these rows: CHANGED tells it; what is too early cannot be committed."""
         rows = map(self._row, jobs)
-        steps = [Step(self.next_id(), row.job, ((row.job, row.version),), row.data, NEVER) for row in rows]
-        await self._commit(steps)
+        await self._commit([Step(self.next_id(), r.job, ((r.job, r.version),), r.data, NEVER) for r in rows])
 
     def _say(self, jobs: Sequence[str], rule: Rule, app: bool, steps: list[Step]) -> list[str]:
         """Add the steps; name the jobs that could not be decided without what the bus holds."""
