@@ -132,6 +132,8 @@ class Health:
         overdue: The job that is overdue for longest, if any is.
         offset: By how much this machine's clock is ahead of the store's.
         epoch: The store's; a new one means that it started without data.
+        late: Jobs that are overdue by more than half a minute, and that no replica decides.
+        stuck: Which part of this replica no longer works, `engine` or `ticker`; empty if all do.
     """
 
     replica: str
@@ -145,6 +147,23 @@ class Health:
     jobs: int
     runs: int
     losses: int
+    late: tuple[str, ...] = ()
+    stuck: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Tell whether it can go on: a restart would help if it cannot."""
+        return not self.stuck
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether it works: started, not stuck, and the store has answered within ten seconds."""
+        fresh = self.last_beat is not None and self.last_beat < FRESH
+        return self.live and self.running and self.connected and fresh
+
+
+FRESH = 10.0
+"""So many seconds, a lease, after the last beat a replica that hears nothing is no use."""
 
 
 def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> JobInfo:

@@ -66,6 +66,26 @@ def job(*, required: bool = True) -> Callable[[Command], Command]:
     return click.argument("job", required=required, shell_complete=lambda *asked: complete("jobs", *asked))
 
 
+class Address(click.ParamType[tuple[str | None, int]]):
+    """A port, of all interfaces, or of a host's: 8080, 127.0.0.1:8080."""
+
+    name = "address"
+
+    def convert(
+        self,
+        value: str | tuple[str | None, int],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str | None, int]:
+        """Read it."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = value.rpartition(":")
+        if not port.isdecimal() or int(port) > 65535:
+            self.fail(f"{value!r} is no port; write e.g. 8080, or 127.0.0.1:8080", param, ctx)
+        return host.strip("[]") or None, int(port)
+
+
 def _set_debug(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.ensure_object(dict)["debug"] = True

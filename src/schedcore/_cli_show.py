@@ -85,12 +85,14 @@ def utc(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).isoformat(" ").replace("+00:00", "Z")
 
 
-def log_to_stderr(level: str) -> None:
-    """Log in plain lines with the time in UTC, unless the application has set up logging itself."""
-    formatter = logging.Formatter(
+def log_to_stderr(level: str, *, as_json: bool = False) -> None:
+    """Log in lines with the time in UTC, unless the application has set up logging itself."""
+    from schedcore.logs import JSONFormatter
+
+    plain = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
-    formatter.converter = time.gmtime
+    plain.converter = time.gmtime
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
+    handler.setFormatter(JSONFormatter() if as_json else plain)
     logging.basicConfig(level=level.upper(), handlers=[handler])

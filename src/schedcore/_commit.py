@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import attrs
 
 from schedcore._draft import Draft, HeldUnknownError
+from schedcore._observers import Observers
 from schedcore._state import SECOND, JobState
 from schedcore._units import to_datetime
 from schedcore.protocols import APP_ROW, ROW, Answer, Backend, Micros, Row, Run, Status, Step, Verdict
@@ -57,8 +58,16 @@ class Committer:
     somebody to tell (`fell_back`): the store lost data, and what is remembered is to be put back first.
     """
 
-    def __init__(self, backend: Backend, link: Caller, replica: str, among: str = "") -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        link: Caller,
+        replica: str,
+        among: str = "",
+        observers: Observers | None = None,
+    ) -> None:
         """Begin without rows; `among` tells this one from others of the same replica."""
+        self._observers = observers or Observers()
         self.rows: dict[str, Row] = {}
         self.app = Row(APP_ROW)
         self.newest = 0
@@ -80,7 +89,7 @@ class Committer:
         for start in range(0, len(names), 1000):
             part = names[start : start + 1000]
             before = {job: self._row(job).version for job in part}
-            self._learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
+            self.learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
 
     async def apply(self, jobs: Sequence[str], rule: Rule, *, app: bool = True) -> dict[str, Answer]:
         """Apply `rule` to each job's row, and commit; the answers of those for which it said anything.
@@ -206,12 +215,15 @@ class Committer:
         if len(steps) > BURST:
             self._loses = any(answer.verdict is Verdict.CHANGED for answer in answers)
         for step, answer in zip(steps, answers, strict=True):
-            self._learn(answer.rows, dict(step.expects))
-            if step.runs and answer.verdict is Verdict.DONE:
-                _tell(step.runs)
+            self.learn(answer.rows, dict(step.expects))
+            if answer.verdict is Verdict.DONE:
+                if step.runs:
+                    _tell(step.runs)
+                if self._observers.all:
+                    self._observers.committed(step, answer.now)
         return answers
 
-    def _learn(self, rows: Sequence[Row], before: Mapping[str, int]) -> None:
+    def learn(self, rows: Sequence[Row], before: Mapping[str, int] = {}) -> None:
         """Keep rows newer than those known; `before` are the versions that were known when the call was sent.
 
         What was learnt meanwhile proves nothing against an answer: that may be older.
@@ -264,7 +276,14 @@ def _tell(runs: Sequence[Run]) -> None:
                 run.status,
                 to_datetime(run.scheduled_at).isoformat(),
                 run.detail,
-                extra={"event": f"run.{run.status}", "job": run.job, "status": str(run.status)},
+                extra={
+                    "event": f"run.{run.status}",
+                    "job": run.job,
+                    "status": str(run.status),
+                    "key": run.key,
+                    "count": run.count,
+                    "reason": run.detail,
+                },
             )
 
 

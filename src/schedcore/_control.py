@@ -26,6 +26,7 @@ from schedcore._answers import (
 from schedcore._audit import Audit
 from schedcore._commit import Committer
 from schedcore._draft import Draft
+from schedcore._observers import Observers
 from schedcore._state import AppState, JobState, Pause
 from schedcore._units import to_micros
 from schedcore.errors import ConfigurationError, StoreUnavailableError, UnknownJobError
@@ -59,8 +60,9 @@ class OneTry:
 class Control:
     """Asks the store of one app; lives on the loop that the backend was opened on."""
 
-    def __init__(self, backend: Backend, replica: str) -> None:
+    def __init__(self, backend: Backend, replica: str, observers: Observers | None = None) -> None:
         """Use a backend that is open, as `replica`."""
+        self._observers = observers
         self._store = backend.store
         self._backend = backend
         self._link = OneTry()
@@ -73,7 +75,8 @@ class Control:
 
     def committer(self) -> Committer:
         """Make one that commits as whoever asks."""
-        return Committer(self._backend, self._link, self._replica, f"+{os.urandom(8).hex()}")
+        among = f"+{os.urandom(8).hex()}"
+        return Committer(self._backend, self._link, self._replica, among, self._observers)
 
     async def trigger(
         self,

@@ -79,6 +79,7 @@ class Housekeeper:
                 if isinstance(row.data, JobState):
                     states.append(row.data)
                     if row.job in self._jobs:
+                        self._committer.learn([row])  # so that metrics of rare jobs are not as old as these
                         if row.data.declared_by not in self._pulse.alive:
                             left.append(row.job)  # its declarer lives, and has removed it
                     elif row.data.declared_by not in others:
@@ -142,5 +143,7 @@ class Housekeeper:
         answers = await self._committer.apply([job], rule, app=False)
         if job in answers:
             log.warning(
-                "retired job %s: no live replica had it for an hour", job, extra={"event": "job.retired"}
+                "retired job %s: no live replica had it for an hour",
+                job,
+                extra={"event": "job.retired", "job": job},
             )

@@ -108,7 +108,8 @@ def test_jobs_tells_where_a_run_is(shop: Shop) -> None:
     (run,) = running()
     assert (run["key"], run["kind"], run["delivery"]) == ("k", "manual", 1)
     header, line = shop.ask("jobs", "slower").splitlines()
-    assert header.split()[:7] == ["JOB", "SCHEDULE", "ZONE", "NEXT", "STATE", "SINCE", "REPLICA"]
+    assert header.split()[:8] == ["JOB", "SCHEDULE", "ZONE", "NEXT", "STATE", "SINCE", "REPLICA", "PROGRESS"]
+    assert line.rstrip().endswith("  waiting for ever")
     assert "  running  " in line
     assert str(run["replica"]) in line
 

@@ -64,7 +64,6 @@ class Life:
         """Tell whether it was frozen or cut off between, for so long that its leases may have run out."""
         return any(begin < until and end > since for begin, end in self.impaired if end - begin >= SHORTEST)
 
-
     def impaired_since(self, at: Micros) -> Micros:
         """Tell since when it was frozen or cut off again and again, up to an instant."""
         for begin, end in sorted(self.impaired, key=itemgetter(1), reverse=True):
