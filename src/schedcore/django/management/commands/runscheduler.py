@@ -20,5 +20,6 @@ class Command(BaseCommand):  # type: ignore[misc]  # Django ships no types
         log = logging.getLogger("schedcore")
         if not log.hasHandlers():  # else settings.LOGGING has its own
             logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-        log.info("%r", scheduler)
+        number = len(scheduler._jobs.values())
+        log.info("%r", scheduler, extra={"event": "app.jobs", "app": scheduler.app, "jobs": number})
         scheduler.run()
