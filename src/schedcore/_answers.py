@@ -104,6 +104,8 @@ class ReplicaInfo:
         jobs: How many it has.
         running: The runs that it holds.
         version: Of schedcore; empty where it did not say.
+        concurrency: How many runs it has at once at most; 0 where it did not say.
+        differing: Jobs, ten at most, that it declares otherwise than another replica that lives.
     """
 
     id: str
@@ -115,6 +117,8 @@ class ReplicaInfo:
     offset: float
     jobs: int
     running: tuple[Running, ...]
+    concurrency: int = 0
+    differing: tuple[str, ...] = ()
 
 
 @attrs.define
@@ -222,7 +226,14 @@ def replica_info(replica: Replica, held: Sequence[Holding]) -> ReplicaInfo:
         offset=_number(facts, "offset_us") / SECOND,
         jobs=_number(facts, "jobs"),
         running=tuple(running(holding) for holding in held if holding.replica == replica.id),
+        concurrency=_number(facts, "concurrency"),
+        differing=_texts(facts, "differing"),
     )
+
+
+def _texts(facts: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = facts.get(name)
+    return tuple(str(each) for each in value) if isinstance(value, list) else ()
 
 
 def _number(facts: Mapping[str, object], name: str) -> int:

@@ -111,7 +111,12 @@ def _counts(counters: dict[str, int]) -> str:
 
 
 @click.command(short_help="List jobs, and how they are.")
-@click.argument("what", nargs=-1, metavar="[MODULE:ATTR] [JOB]...")
+@click.argument(
+    "what",
+    nargs=-1,
+    metavar="[MODULE:ATTR] [JOB]...",
+    shell_complete=lambda *asked: _cli_options.complete("jobs", *asked),
+)
 @_cli_options.directory
 @_cli_options.number
 @_cli_options.of_app

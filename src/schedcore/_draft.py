@@ -80,11 +80,11 @@ class Draft:
 
     def count(self, status: Status, number: int = 1, *, by_hand: bool = False) -> None:
         """Add to the job's counters, or to those of what was asked for by hand."""
-        state = self.state
+        state, name = self.state, status.value  # a member would have the garbage collector walk it
         if by_hand:
-            state.manual = {**state.manual, status: state.manual.get(status, 0) + number}
+            state.manual = {**state.manual, name: state.manual.get(name, 0) + number}
         else:
-            state.counters = {**state.counters, status: state.counters.get(status, 0) + number}
+            state.counters = {**state.counters, name: state.counters.get(name, 0) + number}
 
     def stretch(self, status: Status, after: Micros, until: Micros, detail: str) -> int:
         """Decide all scheduled times in (after, until] without a run, as one line; how many there were."""
@@ -232,6 +232,7 @@ def parse_key(key: str) -> tuple[Kind, Micros | None]:
     if key.isdecimal():
         return Kind.SCHEDULED, int(key)
     kind, _, rest = key.partition(":")
-    if kind == Kind.BACKFILL and rest.isdecimal():
-        return Kind.BACKFILL, int(rest)
+    at = rest.rpartition("/")[2]
+    if kind == Kind.BACKFILL and at.isdecimal():
+        return Kind.BACKFILL, int(at)
     return Kind.MANUAL, None

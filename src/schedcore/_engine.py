@@ -201,8 +201,8 @@ class Engine:
         job = self.jobs.get(row.job)
         if job is None:
             return None
-        by = Declarer(self.replica, self.started_at)
-        now = self.clock.now() if now is None else now
+        self.housekeeper.compare(row, job)
+        now, by = self.clock.now() if now is None else now, Declarer(self.replica, self.started_at)
         return _definitions.declare(row, app, job.spec, by, self.pulse.alive, now)
 
     async def add(self, job: Job) -> None:
@@ -241,7 +241,7 @@ class Engine:
         return {
             **self._plain_facts,
             "started_at": self.started_at,
-            "jobs": len(self.jobs),
+            **self.housekeeper.facts(),
             "runs": self.runner.running,
             "offset_us": self.clock.skew,
         }

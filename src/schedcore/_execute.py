@@ -110,8 +110,9 @@ class Execution:
         if self.ended_by is None:
             self.ended_by = why
         self.context.cancelled.set()
-        if self.task is not None and self.loop is not None and not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.task.cancel)
+        task = self.task  # which its loop lets go of when it has ended
+        if task is not None and self.loop is not None and not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(task.cancel)
 
     async def perform(self, attempt: Attempt, prepare: Prepare | None = None) -> Outcome | None:
         """Run attempt after attempt; the outcome, or `None` if the delivery is to be given back.

@@ -184,6 +184,7 @@ class OtherLoop:
     def _ended(self, task: asyncio.Task[Outcome | None]) -> None:
         """Tell how a task ended; it may have been cancelled before its first step, or what is ours failed."""
         execution = self._tasks.pop(task)
+        execution.task = None  # else it would live, with all that it made, until its end is recorded
         outcome = None
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
@@ -252,17 +253,18 @@ class OtherLoop:
             done.set_exception(_as_exception(error))
 
     def _send(self, execution: Execution, outcome: Outcome | None) -> None:
+        """Tell it together with what ends in the same turn of the loop: each wake-up costs both threads."""
         self._outgoing.append((execution, outcome))
-        with self._lock:
-            if self._answering:
-                return
+        if not self._answering:
             self._answering = True
+            self._target.call_soon(self._answer)
+
+    def _answer(self) -> None:
+        self._answering = False
         if not self._engine.is_closed():  # else it ended after the stop, which has given it back
             self._engine.call_soon_threadsafe(self._receive)
 
     def _receive(self) -> None:
-        with self._lock:
-            self._answering = False
         while self._outgoing:
             self._tell(*self._outgoing.popleft())
 

@@ -64,20 +64,23 @@ class Reporter:
             for other in () if self._returned else self._others_first:
                 await other()
             self._something.clear()
-            ended, self._ended = self._ended, []
-            returned, self._returned = self._returned, []
-            try:
-                await self._commit(ended)
-                if returned:
-                    await self._give_back(returned)
-                    self._finished(returned)
-            except BaseException:
-                self._ended = ended + self._ended
-                self._returned = returned + self._returned
-                self._something.set()
-                raise
+            await self._record()
             if not self._something.is_set():
                 self._idle.set()
+
+    async def _record(self) -> None:
+        ended, self._ended = self._ended, []
+        returned, self._returned = self._returned, []
+        try:
+            await self._commit(ended)
+            if returned:
+                await self._give_back(returned)
+                self._finished(returned)
+        except BaseException:
+            self._ended = ended + self._ended
+            self._returned = returned + self._returned
+            self._something.set()
+            raise
 
     async def _commit(self, ended: list[Ended]) -> None:
         by_job: dict[str, list[Ended]] = defaultdict(list)

@@ -22,8 +22,11 @@ AHEAD = 16
 """How many plain functions may wait for a thread."""
 
 PAUSE = 0.01
+"""How many seconds without a start make the end of a burst."""
+
 PATIENCE = 0.5
-"""How many seconds without a start make the end of a burst, and how many it takes at most."""
+PATIENCE_EACH = 0.001
+"""How many seconds a burst takes at most: in all, and for each of its triggers."""
 
 
 class Runner:
@@ -79,9 +82,11 @@ class Runner:
             return 0
         return max(0, free)
 
-    def burst(self) -> None:
-        """Take note that many triggers were sent at once."""
-        self._burst_until = asyncio.get_running_loop().time() + PATIENCE
+    def burst(self, triggers: int) -> None:
+        """Take note that so many were sent at once; what follows while they start prolongs nothing."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._burst_until:
+            self._burst_until = now + min(PATIENCE, triggers * PATIENCE_EACH)
 
     async def calm(self) -> None:
         """Wait while the starts of a burst follow each other: they go before the record of what has ended."""
@@ -227,16 +232,12 @@ class Runner:
         """End what somebody else runs by now; its result would be refused."""
         execution = self.held.pop(delivery.token, None)
         if execution is not None:
+            trigger, token = delivery.trigger, delivery.token
             log.warning(
                 "lease lost: job %s, token %d; another replica has the run",
-                delivery.trigger.job,
-                delivery.token,
-                extra={
-                    "event": "lease.lost",
-                    "job": delivery.trigger.job,
-                    "key": delivery.trigger.key,
-                    "token": delivery.token,
-                },
+                trigger.job,
+                token,
+                extra={"event": "lease.lost", "job": trigger.job, "key": trigger.key, "token": token},
             )
             if self.observers.all:
                 self.observers.tell(LeaseLost(delivery))

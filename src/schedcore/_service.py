@@ -100,7 +100,12 @@ class Service:
             random=random.Random(),
             concurrency=self._concurrency,
             threads=self._threads.limit,
-            facts={"host": socket.gethostname(), "pid": os.getpid(), "version": _version()},
+            facts={
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "version": _version(),
+                "concurrency": self._concurrency,
+            },
             observers=self._observers,
         )
         if target is None:

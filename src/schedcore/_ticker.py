@@ -25,9 +25,9 @@ class Ticker:
     """Instants, and who is due at each; asleep until the first of them, or until somebody changes it."""
 
     def __init__(
-        self, committer: Committer, clock: StoreClock, random: Random, burst: Callable[[], None]
+        self, committer: Committer, clock: StoreClock, random: Random, burst: Callable[[int], None]
     ) -> None:
-        """Begin without jobs; `burst` is told that many triggers were sent at once."""
+        """Begin without jobs; `burst` is told how many triggers were sent at once, if they were many."""
         self.hold_until: Micros = 0
         self._slept_by = clock.offset
         self.has: Callable[[str], bool] = lambda job: True
@@ -106,8 +106,8 @@ class Ticker:
                 for start, end in self._chunks(len(due)):
                     await self._decide(due[start:end])
             finally:
-                if len(due) > CHUNK:
-                    self._burst()
+                if len(due) > FIRST_CHUNK:
+                    self._burst(len(due))
                 self._caught_up.set()
 
     def _chunks(self, number: int) -> list[tuple[int, int]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-from collections.abc import MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schedcore.protocols import Delivery, Kind, Micros
+
+if TYPE_CHECKING:
+    import logging
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _current: ContextVar[RunContext] = ContextVar("schedcore_current_run")
@@ -154,7 +155,9 @@ class RunContext:
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger that adds job, scheduled time, attempt and delivery to each record."""
         if self._log is None:
-            self._log = _RunLog(logging.getLogger("schedcore.job"), {"run": self})
+            from schedcore._run_log import RunLog
+
+            self._log = RunLog(self)
         return self._log
 
     def _note(self) -> str:
@@ -195,19 +198,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class _RunLog(logging.LoggerAdapter[logging.Logger]):
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        run: RunContext = self.extra["run"]  # type: ignore[index,assignment]
-        facts = {
-            "job": run.job,
-            "scheduled_at": run.scheduled_at.isoformat(),
-            "attempt": run.attempt,
-            "delivery": run.delivery,
-        }
-        kwargs["extra"] = {**facts, **(kwargs.get("extra") or {})}
-        return msg, kwargs
 
 
 def current_run() -> RunContext:

@@ -1,12 +1,19 @@
 """What becomes of a run: retries, time limits, and whatever a function may raise."""
 
 import asyncio
+import threading
+import weakref
+from collections.abc import Sequence
+from contextvars import ContextVar
 from itertools import pairwise
 
 import pytest
-from tests.engine.replica import RARELY, Replica, outcome, virtual
+from tests.engine.replica import RARELY, Replica, outcome, until, virtual
 
-from schedcore import RunContext, Status
+from sched_ram import RamBackend
+from sched_ram._backend import RamBus
+from schedcore import RunContext, Scheduler, Status
+from schedcore.protocols import Answer, Locker, Step
 
 
 @virtual
@@ -156,3 +163,35 @@ async def test_a_run_that_is_asked_to_cancel_ends_with_the_next_beat(r: Replica)
         (line,) = await r.lines()
     assert seen == [True]
     assert (line.status, line.detail) == (Status.FAILED, "it was cancelled by hand")
+
+
+def test_what_a_run_made_is_let_go_before_its_end_is_recorded() -> None:
+    """However long the store is away: of thousands that ended meanwhile little is kept."""
+
+    class Thing:
+        """Something to hold on to."""
+
+    recording = threading.Event()
+    made: list[weakref.ref[Thing]] = []
+    variable: ContextVar[Thing] = ContextVar("variable")
+
+    class Away(RamBus):
+        async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+            if any(step.done for step in steps) and not recording.is_set():
+                raise ConnectionError("it is away")
+            return await super().commit(steps, locker)
+
+    async def job() -> None:
+        thing = Thing()
+        made.append(weakref.ref(thing))
+        variable.set(thing)
+
+    backend = RamBackend("app")
+    backend.bus = Away(backend.memory)
+    s = Scheduler("app", backend=backend)
+    s.add_job("a", RARELY, job)
+    with s:
+        s.blocking.trigger("a")
+        until(lambda: bool(made) and made[0]() is None)
+        assert s.blocking.jobs()[0].running
+        recording.set()

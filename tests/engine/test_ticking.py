@@ -1,12 +1,18 @@
 """When the engine fires, and that it sleeps in between."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
 
+import pytest
 from tests.engine.replica import RARELY, Replica, second, virtual
 from tests.simulation.virtual import VirtualLoop, run_virtual
 
-from schedcore import Kind, Status
+from sched_ram import RamBackend
+from sched_ram._backend import RamBus
+from schedcore import Kind, Scheduler, Status
+from schedcore._ticker import FIRST_CHUNK
 from schedcore.protocols import Answer, Locker, Step
 
 
@@ -181,12 +187,13 @@ def test_two_replicas_fire_each_time_once() -> None:
     run_virtual(play())
 
 
-def test_what_is_to_start_goes_before_the_record_of_what_has_ended() -> None:
+@pytest.mark.parametrize("jobs", [20, 200])
+def test_what_is_to_start_goes_before_the_record_of_what_has_ended(jobs: int) -> None:
     """Of many jobs due at one instant all have started, one behind the other, before an end is committed."""
 
     async def play() -> None:
         replica = Replica(concurrency=1)
-        for number in range(200):
+        for number in range(jobs):
             replica.add(f"job-{number}", "@every 10s")
         started: list[int] = []
         commit = replica.backend.bus.commit
@@ -199,7 +206,7 @@ def test_what_is_to_start_goes_before_the_record_of_what_has_ended() -> None:
         replica.backend.bus.commit = noting
         async with replica.running():
             await asyncio.sleep(10.1)
-            assert started[0] == 200
+            assert started[0] == jobs
 
     run_virtual(play())
 
@@ -238,3 +245,48 @@ def test_of_many_runs_a_second_each_is_recorded_before_the_jobs_next() -> None:
             assert {status for info in infos for status in info.counters} == {"succeeded"}
 
     run_virtual(play())
+
+
+def test_bursts_that_follow_each_other_do_not_put_off_the_record_for_ever() -> None:
+    """However soon the next burst starts, what ended in the first is recorded once that has had its time."""
+
+    async def play() -> None:
+        replica = Replica()
+        async with replica.running() as engine:
+            runner = engine.runner
+            runner.burst(20)
+            calm = asyncio.create_task(runner.calm())
+            for _ in range(10):
+                runner.burst(20)
+                runner.start(())
+                await asyncio.sleep(0.005)
+            assert calm.done()
+
+    run_virtual(play())
+
+
+def test_what_ends_together_is_told_together() -> None:
+    """The ends of runs that ended in one turn of the loop that runs them are recorded with one call."""
+    recorded: list[int] = []
+    recording = threading.Event()
+
+    class Noting(RamBus):
+        async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+            if any(step.done for step in steps):
+                recorded.append(len(steps))
+                recording.set()
+            return await super().commit(steps, locker)
+
+    async def brief() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(lambda _: time.sleep(0.005))  # the engine's thread has its chance in between
+
+    backend = RamBackend("app")
+    backend.bus = Noting(backend.memory)
+    scheduler = Scheduler("app", backend=backend)
+    for number in range(FIRST_CHUNK):
+        scheduler.add_job(f"job-{number}", "@every 1s", brief)
+    with scheduler:
+        assert recording.wait(10)
+    assert recorded == [FIRST_CHUNK]

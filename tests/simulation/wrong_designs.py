@@ -61,7 +61,7 @@ def no_pauses_of_all(patch: pytest.MonkeyPatch) -> None:
 
 def always_room(patch: pytest.MonkeyPatch) -> None:
     """Nothing that is outstanding keeps anything from being sent."""
-    patch.setattr(_overlap, "_room", lambda state: 1)
+    patch.setattr(_overlap, "room", lambda state: 1)
 
 
 def runs_again_at_most_once(patch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,8 @@ TURNS = 10
 RENEWED_AT_ONCE = 500
 PAGE = 1000
 FIRST_READ = 32
-"""How many triggers a replica that waited takes at most, so that others who wait get some."""
+"""How many triggers a replica that waited reads at most, so that others who wait get some; of what is left
+then, it takes as much as it has places for."""
 
 READ = 100
 HANDED_ON = 5
@@ -69,7 +70,8 @@ class RedisBus:
     async def _commit_chunk(self, steps: Sequence[Step]) -> Sequence[Answer]:
         late = await self._late(steps) if self._contended and len(steps) > BURST else {}
         answers = await self._commit([step for step in steps if step.id not in late])
-        self._contended = bool(late) or any(answer.verdict is Verdict.CHANGED for answer in answers)
+        lost = bool(late) or any(answer.verdict is Verdict.CHANGED for answer in answers)
+        self._contended = lost or (self._contended and len(steps) <= BURST)
         if not late:
             return answers
         in_time = iter(answers)
@@ -166,9 +168,10 @@ class RedisBus:
         if not read:
             self._unsure = False
             return ()
-        claimed, _ = await self._claim([(name, id_, "0") for id_, name in read], 0)
+        rest = min(limit, READ) - count if after == ">" and len(read) == count else 0
+        claimed, looked = await self._claim([(name, id_, "0") for id_, name in read], rest)
         self._unsure = False
-        self._more = after == ">" and len(read) == count
+        self._more = after == ">" and looked == count + rest
         return claimed
 
     async def _claim(self, wanted: Iterable[tuple[str, str, str]], count: int) -> tuple[Sequence[Any], int]:
