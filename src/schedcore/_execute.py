@@ -120,35 +120,29 @@ class Execution:
         `prepare` is awaited before each attempt, outside its time limit.
         """
         _current.set(self.context)
-        outcome = await self._perform(attempt, prepare)
-        if self.observers.all and self.started_at:
-            status, detail = (None, "") if outcome is None else (outcome.status, outcome.detail)
-            self.observers.tell(Ended(self.context, status, detail, self.started_at, self.now()))
-        return outcome
-
-    def _begin(self) -> None:
-        self.began = True
-        self.started_at = self.now()
-        if self.observers.all:
-            due_at = due(self.delivery.trigger, self.job.spec.jitter)
-            self.observers.tell(Started(self.context, due_at, self.started_at))
-
-    async def _perform(self, attempt: Attempt, prepare: Prepare | None) -> Outcome | None:
         options = self.options
         while True:
             error = await self._try(attempt, prepare, options.timeout)
             if error is None:
-                return self._succeeded()
+                outcome: Outcome | None = self._succeeded()
+                break
             if self.ended_by is not None:
-                return self._interrupted()
+                outcome = self._interrupted()
+                break
             if not self._try_again(error, options):
-                return self._failed(error, options)
+                outcome = self._failed(error, options)
+                break
             try:
                 await asyncio.sleep(self._pause(error))
             except asyncio.CancelledError:
-                return self._interrupted()
+                outcome = self._interrupted()
+                break
             self.context.attempt += 1
             self.context._progress = ""
+        if self.observers.all and self.started_at:
+            status, detail = (None, "") if outcome is None else (outcome.status, outcome.detail)
+            self.observers.tell(Ended(self.context, status, detail, self.started_at, self.now()))
+        return outcome
 
     def _try_again(self, error: BaseException, options: Options) -> bool:
         if isinstance(error, TimeUpError) and not self.job.is_coroutine:
@@ -186,7 +180,11 @@ class Execution:
                 if not self.decide():
                     self.ended_by = STOPPING
                     return asyncio.CancelledError()
-                self._begin()
+                self.began = True
+                self.started_at = self.now()
+                if self.observers.all:
+                    due_at = due(self.delivery.trigger, self.job.spec.jitter)
+                    self.observers.tell(Started(self.context, due_at, self.started_at))
             if timeout is None:
                 await attempt(self)
             else:
