@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -13,8 +12,8 @@ import attrs
 from schedcore._draft import Draft, HeldUnknownError
 from schedcore._observers import Observers
 from schedcore._state import SECOND, JobState
-from schedcore._units import to_datetime
-from schedcore.protocols import APP_ROW, ROW, Answer, Backend, Micros, Row, Run, Status, Step, Verdict
+from schedcore._telling import tell_undone
+from schedcore.protocols import APP_ROW, ROW, Answer, Backend, Micros, Row, Step, Verdict
 
 T = TypeVar("T")
 Rule = Callable[[Row, Row], Draft | Step | None]
@@ -31,15 +30,6 @@ LOST_OFTEN = 4
 
 RESERVED: Micros = 2 * SECOND
 NEVER: Micros = 1 << 62
-LEVELS = {
-    Status.SKIPPED: logging.INFO,
-    Status.PAUSED: logging.INFO,
-    Status.MISSED: logging.WARNING,
-    Status.LOST: logging.WARNING,
-    Status.DEAD: logging.ERROR,
-}
-
-log = logging.getLogger("schedcore")
 
 
 class Caller(Protocol):
@@ -84,6 +74,17 @@ class Committer:
         self._loses = False
 
     async def read(self, jobs: Collection[str]) -> None:
+        """Read these rows, and the app's."""
+        await self._read(jobs)
+        self._let_go(jobs)
+
+    def _let_go(self, jobs: Collection[str]) -> None:
+        """Forget what the bus held: known later on, it would be taken for just read, and so the pauses."""
+        for job in jobs:
+            if job in self.rows:
+                self.rows[job] = attrs.evolve(self.rows[job], held=None)
+
+    async def _read(self, jobs: Collection[str]) -> None:
         """Read these rows, with the keys that the bus holds, and the app's."""
         names = [*jobs, APP_ROW]
         for start in range(0, len(names), 1000):
@@ -159,19 +160,19 @@ class Committer:
         """
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
         if unknown:
-            await self.read(unknown)
+            await self._read(unknown)
         steps: list[Step] = []
         asking = self._say(jobs, rule, app, steps)
+        self._let_go(unknown)
         if self._loses and len(asking) > BURST:
             await self._look(asking)
             asking = self._say(asking, rule, app, steps)
         for _ in range(HELD_TRIES):
             if not asking:
                 break
-            await self.read(asking)
+            await self._read(asking)
             read, asking = asking, self._say(asking, rule, app, steps)
-            for job in read:  # known only for this moment
-                self.rows[job] = attrs.evolve(self._row(job), held=None)
+            self._let_go(read)
             if not self.behind.isdisjoint(asking):
                 await asyncio.sleep(HELD_PAUSE)
         return steps
@@ -218,7 +219,7 @@ class Committer:
             self.learn(answer.rows, dict(step.expects))
             if answer.verdict is Verdict.DONE:
                 if step.runs:
-                    _tell(step.runs)
+                    tell_undone(step.runs)
                 if self._observers.all:
                     self._observers.committed(step, answer.now)
         return answers
@@ -261,30 +262,6 @@ class Committer:
 
 def _jobs_of(step: Step) -> list[str]:
     return [job for job, _ in step.expects]
-
-
-def _tell(runs: Sequence[Run]) -> None:
-    """Say what did not run; what ran was said when it ended."""
-    for run in runs:
-        level = LEVELS.get(run.status)
-        if level is not None:
-            log.log(
-                level,
-                "job %s: %d %s, the first at %s (%s)",
-                run.job,
-                run.count,
-                run.status,
-                to_datetime(run.scheduled_at).isoformat(),
-                run.detail,
-                extra={
-                    "event": f"run.{run.status}",
-                    "job": run.job,
-                    "status": str(run.status),
-                    "key": run.key,
-                    "count": run.count,
-                    "reason": run.detail,
-                },
-            )
 
 
 def _lower_mark(row: Row, known: Row) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from schedcore._clock import StoreClock
 from schedcore._commit import Committer
@@ -122,9 +123,10 @@ class Pulse:
         lapsed = await self._backend.bus.lapsed(jobs, places)
         if not lapsed:
             return ()
-        # Asked before they are taken: their new holder has said nothing yet.
-        held = await self._backend.store.held({delivery.trigger.job for delivery in lapsed})
-        self.said = {(h.delivery.trigger.job, h.delivery.trigger.key): h.note for h in held if h.note}
+        self.said = {}
+        with suppress(Exception):  # without what their last holders said they are taken over all the same
+            held = await self._backend.store.held({delivery.trigger.job for delivery in lapsed})
+            self.said = {(h.delivery.trigger.job, h.delivery.trigger.key): h.note for h in held if h.note}
         return await self._backend.bus.take_over(lapsed)
 
     async def wait(self) -> None:

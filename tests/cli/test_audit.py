@@ -52,7 +52,7 @@ def test_a_line_that_somebody_removed_is_unaccounted_for(shop: Shop) -> None:
 
 
 def test_an_audit_reports_exactly_what_was_tampered_with(closed_shop: Shop) -> None:
-    """A line removed, one added for a time that was none, one for a time that ran: each, and nothing else."""
+    """A line removed, one added for no scheduled time, one for a time that ran: these, and nothing else."""
     scheduler = closed_shop.scheduler()
     scheduler.add_job("often", "@every 1s", lambda: None)
     with scheduler:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from tests.docs.blocks import ROOT
 
-from schedcore._commit import LEVELS
+from schedcore._telling import LEVELS
 
 SOURCES = [ROOT / "src/schedcore", ROOT / "src/sched_ram/sched_ram", ROOT / "src/sched_redis/sched_redis"]
 METHODS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}

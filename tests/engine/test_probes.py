@@ -135,8 +135,8 @@ def test_other_requests(probes: Probes) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"\r\n\r\n", b"x" * 70_000, b"GET\r\n\r\n", b"\xff\xfe \r\n\r\n"])
-def test_garbage_harms_nothing(probes: Probes, said: bytes) -> None:
-    """Whatever somebody sends, the next probe is answered."""
+def test_garbage_harms_nothing(probes: Probes, said: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever somebody sends, the next probe is answered, and no log is filled with it."""
     with socket.create_connection(("127.0.0.1", probes.port), 5) as stream:
         stream.sendall(said)
         stream.shutdown(socket.SHUT_WR)
@@ -146,6 +146,7 @@ def test_garbage_harms_nothing(probes: Probes, said: bytes) -> None:
         except ConnectionResetError:
             pass  # it need not read all of it
     assert ask(probes, "/live")[0] == 200
+    assert caplog.records == []
 
 
 def test_a_port_that_is_taken_is_refused(s: Scheduler, probes: Probes) -> None:

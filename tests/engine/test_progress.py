@@ -64,17 +64,27 @@ async def test_of_a_long_note_others_see_the_beginning(replica: Replica) -> None
 
 
 @virtual
-async def test_a_failure_tells_how_far_it_was(replica: Replica) -> None:
-    """The progress of the last attempt stands before the traceback; that of earlier ones is gone."""
+async def test_a_further_attempt_begins_without_progress(replica: Replica) -> None:
+    """What an earlier attempt had reached is nothing that the last one has."""
 
     async def job(run: RunContext) -> None:
         if run.attempt == 1:
-            run.progress(90, 100, "old")
-        else:
-            run.progress(37, 100, "files")
+            run.progress(90, 100)
         raise ValueError("no paper")
 
-    lines = (await outcome(replica, job, retries=1)).detail.splitlines()
+    line = await outcome(replica, job, retries=1)
+    assert (line.attempt, line.detail[:9]) == (2, "Traceback")
+
+
+@virtual
+async def test_a_failure_tells_how_far_it_was(replica: Replica) -> None:
+    """The progress of the last attempt stands before the traceback."""
+
+    async def job(run: RunContext) -> None:
+        run.progress(37, 100, "files")
+        raise ValueError("no paper")
+
+    lines = (await outcome(replica, job)).detail.splitlines()
     assert (lines[0], lines[1], lines[-1]) == (
         "37/100 files",
         "Traceback (most recent call last):",

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.engine.replica import RARELY, Replica, events, scheduler, until, virtual
+from tests.engine.replica import RARELY, Replica, events, nothing, scheduler, second, until, virtual
 from tests.simulation.virtual import run_virtual
 
 from sched_ram import RamBackend
@@ -169,6 +169,45 @@ def test_an_engine_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
         until(lambda: s.blocking.health().stuck == "engine")
 
 
+@virtual
+async def test_the_end_of_a_pause_is_not_overlooked(replica: Replica) -> None:
+    """While it holds nothing is overdue; its end leaves the row as it is: if nobody decides, the job is."""
+    replica.add("a", "@every 10s")
+    async with replica.running() as engine:
+        await asyncio.sleep(15)
+        await replica.control.pause("a", until=second(60))
+        await engine.committer.read(["a"])
+        engine.ticker.schedule(["a"])
+        stop_ticker(engine)
+        for _ in range(2):
+            assert engine.watchdog.overdue() == {}
+            await asyncio.sleep(20)
+        assert engine.watchdog.overdue() == {}
+        await asyncio.sleep(120)
+        assert set(engine.watchdog.overdue()) == {"a"}
+
+
+def test_while_runs_end_nothing_is_stuck(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stop ends the ticker first and waits for runs: that times pass meanwhile is as it should be."""
+    monkeypatch.setattr(_watchdog, "LOOK", 0.05)
+    monkeypatch.setattr(_watchdog, "PATIENCE", 200_000)
+    s = scheduler(app="watched")
+    begun = threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        time.sleep(1.5)
+
+    s.add_job("slow", RARELY, slow)
+    s.add_job("often", "@every 100ms", nothing)
+    with s:
+        s.blocking.trigger("slow")
+        assert begun.wait(5)
+    assert [e for e in events(caplog.records) if e.startswith(("engine.", "job."))] == []
+
+
 def test_a_stop_ends_the_watch(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing is found of a scheduler that was stopped, and its thread ends."""
     monkeypatch.setattr(_watchdog, "LOOK", 0.05)
@@ -214,6 +253,7 @@ async def test_after_an_outage_nothing_is_suspected(replica: Replica) -> None:
         for _ in range(20):
             await asyncio.sleep(5)
             await engine.watchdog.confirm(engine.watchdog.suspects())
+            assert engine.health().stuck == ""
         engine.backend.bus.commit = commit  # type: ignore[method-assign]
         engine.backend.store.beat = beat  # type: ignore[method-assign]
         for _ in range(20):

@@ -190,12 +190,13 @@ class WritesLinesAfterwards(RamBus):
 class HeldBeforeTheRow(RamStore):
     """What is held is read first, and then the row."""
 
+    between = 0.005
+
     async def rows(
         self, jobs: Collection[str] | None = None, *, after: str = "", limit: int = 1000
     ) -> Sequence[Row]:
         before = {row.job: row.held for row in await super().rows(jobs, after=after, limit=limit)}
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.between)
         rows = await super().rows(jobs, after=after, limit=limit)
         return [attrs.evolve(row, held=before.get(row.job, frozenset())) for row in rows]
 

@@ -79,6 +79,16 @@ def crowded(seed: int) -> Story:
     return story(seed, plans, minutes=1)
 
 
+def in_step(seed: int) -> Story:
+    """Something always waits; runs end now and then just when the next are due, on another replica."""
+    plans = tuple(
+        Plan(f"{overlap}-{number}", "@every 1s", 1.03 + 0.07 * number, {"overlap": overlap})
+        for overlap in ("queue_one", "queue_all")
+        for number in range(6)
+    )
+    return story(seed, plans, e.Noise(SECOND, 40 * SECOND, "", 0, 0, 0.01), minutes=0.7)
+
+
 def late_edits(seed: int) -> Story:
     """Deploys edit jobs while the store is away, and what fell due meanwhile is late."""
     events: list[Event] = []
@@ -169,6 +179,14 @@ def pauses(seed: int) -> Story:
     return story(seed, SHORT, *events)
 
 
+def resumed(seed: int) -> Story:
+    """While every job is paused a replica dies for good; then they are resumed, and all is well."""
+    paused = by_hand.Paused(20 * SECOND, "", 30 * SECOND, ends=False)
+    dies = e.Killed((22 + seed % 5) * SECOND, "a", 300 * SECOND)
+    plan = Plan("often", "@every 4s", 2, {"overlap": "allow"})
+    return story(seed, (plan,), paused, dies, minutes=2.5)
+
+
 def handed_on(seed: int) -> Story:
     """A replica dies in the middle of what it runs, and who took over is stopped in the middle of it too."""
     dies, *others = "abc"[seed % 3 :] + "abc"[: seed % 3]
@@ -250,8 +268,10 @@ DIRECTED = {
         one_dies,
         bad_deploy,
         crowded,
+        in_step,
         late_edits,
         stopped_late,
+        resumed,
         handed_on,
         slow_network,
         burst,

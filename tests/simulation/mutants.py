@@ -21,7 +21,7 @@ class MutantStore(_stores.RamStore):
     def __init__(self, clock: Callable[[], Micros], mutant: type[Any]) -> None:
         super().__init__(clock, mutant if issubclass(mutant, Memory) else None)
         self.mutant = mutant
-        self.atomic = not mutant.__name__.startswith("Torn")
+        self.atomic = not mutant.__name__.startswith(("Torn", "HeldBefore"))
         self.locker = mutant(_Now(clock)) if issubclass(mutant, OneLocker) else None
         if mutant is RemembersWhatTheLockerRefused:
             self.locker = BusyLocker()
@@ -32,6 +32,7 @@ class MutantStore(_stores.RamStore):
             backend.bus = self.mutant(self.memory)
         elif issubclass(self.mutant, RamStore):
             backend.store = self.mutant(self.memory, "app")
+            backend.store.between = 0.5
         elif issubclass(self.mutant, DirectExecutor):
             backend.executor = self.mutant()
         if self.locker is not None:

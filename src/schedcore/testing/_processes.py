@@ -140,23 +140,14 @@ def fork(part: Part, make: Make, replica: str, said: Connection) -> None:
             said.recv()
             child = os.fork()
             if not child:
-                with ended():
+                try:
                     asyncio.run(go_on_there())
+                finally:
+                    os._exit(0)  # nothing of its parent's is to be tidied up
             os.waitpid(child, 0)
             runner.run(go_on_here())
     except Exception:  # noqa: BLE001  whatever it is: whoever waits has to hear of it
         said.send(traceback.format_exc())
-
-
-@contextmanager
-def ended() -> Iterator[None]:
-    """End the process with what is done here: nothing of its parent's is to be tidied up."""
-    try:
-        yield
-    except BaseException:  # noqa: BLE001  the parent's stack is not for it
-        traceback.print_exc()
-    finally:
-        os._exit(0)
 
 
 @contextmanager

@@ -233,7 +233,7 @@ class StepContract:
             wrong = attrs.evolve(delivery, token=delivery.token + other)
             answer = await commit(backend, step(await row_of(backend), done=(wrong,)))
             assert (answer.verdict, tuple(answer.refused)) == (Verdict.NOT_OURS, (wrong,)), (
-                "another token than the delivery's finished a run"
+                f"{'an old' if other < 0 else 'a newer'} token finished a run"
             )
         await done(backend, step(await row_of(backend), done=(delivery,)))
         answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
