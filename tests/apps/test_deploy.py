@@ -16,16 +16,11 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
 from tests.apps.server import EXAMPLES, Server, serving
 from tests.redis.servers import RedisServer, until
 
-from schedcore._cli_commands import cli
-
 DEPLOY = EXAMPLES / "deploy"
 BIN = Path(sys.executable).parent
-NOT_YET = "--health-port" not in CliRunner().invoke(cli, ["run", "--help"]).output
-NO_PORT = pytest.mark.skipif(NOT_YET, reason="schedcore run has no --health-port")
 
 
 def deployment() -> dict[str, Any]:
@@ -156,7 +151,6 @@ def test_replicas_share_the_jobs_through_a_rolling_restart(tmp_path: Path) -> No
         assert {later - earlier for earlier, later in pairwise(seconds)} == {2}  # none is left out
 
 
-@NO_PORT
 def test_the_probes_are_answered(tmp_path: Path) -> None:
     """With the manifest's own arguments, but for the port, each of its probes finds what it asks for."""
     *words, port = container()["args"]

@@ -125,3 +125,14 @@ def a_job_of_a_framework_keeps_its_type_too(run: RunContext) -> None:
     report("run")  # type: ignore[arg-type]
     of_django.job("@daily", catch_up="some")  # type: ignore[arg-type]
     assert_type(of_django.blocking.jobs(), list[JobInfo])
+
+
+@scheduler.on_failure
+def alert(run: RunInfo) -> str:
+    return run.detail
+
+
+def a_hook_keeps_its_type(run: RunInfo) -> None:
+    assert_type(alert(run), str)
+    alert("it failed")  # type: ignore[arg-type]
+    scheduler.on_failure("alert")  # type: ignore[type-var]
