@@ -4,12 +4,14 @@
 PYTHON ?=
 ARGS ?=
 
-BIN := .venv/bin
-STAMP := .venv/.set-up
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+DOCS_STAMP := $(VENV)/.set-up-docs
 PROJECTS := pyproject.toml src/sched_ram/pyproject.toml src/sched_redis/pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test simulate test-faults test-matrix lint format wheels bench clean
+.PHONY: help demo demo-cluster test simulate test-faults test-matrix test-pythons lint format wheels bench docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -37,10 +39,26 @@ test-faults: $(STAMP) ## kill, freeze, cut off and empty everything, for a quart
 test-matrix: $(STAMP) ## run the Redis tests on every Redis and Valkey that is here
 	$(BIN)/python -m tests.redis.matrix -n auto $(ARGS)
 
+# Each has an environment of its own, .venv-3.12 say.
+test-pythons: ## run all tests on each of Python 3.11 to 3.14 that is here
+	@failed=; passed=; missing=; \
+	for version in 3.11 3.12 3.13 3.14; do \
+		for python in "python$$version" "$$HOME"/.pyenv/versions/$$version.*/bin/python; do \
+			"$$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" 2>/dev/null && break; \
+			python=; \
+		done; \
+		if [ -z "$$python" ]; then missing="$$missing $$version"; \
+		elif $(MAKE) --no-print-directory test VENV=".venv-$$version" PYTHON="$$python"; then passed="$$passed $$version"; \
+		else failed="$$failed $$version"; fi; \
+	done; \
+	echo "passed on:$${passed:- none}; failed on:$${failed:- none}; not here:$${missing:- none}"; \
+	[ -n "$$passed" ] && [ -z "$$failed" ]
+
 lint: $(STAMP) ## check style, types and the rings
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/python -m basedpyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
 format: $(STAMP) ## put the code into shape
@@ -54,8 +72,14 @@ wheels: $(STAMP) ## build the three wheels and sdists into dist/
 bench: $(STAMP) ## measure
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# The pictures of README.md and docs/ are drawn again, and then nothing may be left to warn of.
+docs: $(DOCS_STAMP) ## build the documentation site into site/
+	for text in docs/pictures/*.d2; do $(BIN)/d2 --theme 0 --dark-theme 200 --pad 12 $$text $${text%.d2}.svg || exit 1; done
+	chmod 644 docs/pictures/*.svg
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+
 clean: ## remove all that make made
-	rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-3.* dist site .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Our three distributions are given by path, all at once, so that pip asks no index for any of them: there,
@@ -72,12 +96,17 @@ $(STAMP): $(PROJECTS)
 		exit 1; \
 	fi; \
 	if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-		echo "Making .venv with $$("$$python" --version), once; about a minute."; \
-		"$$python" -m venv --clear .venv || { \
+		echo "Making $(VENV) with $$("$$python" --version), once; about a minute."; \
+		"$$python" -m venv --clear $(VENV) || { \
 			echo "This Python lacks venv or pip; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
 	fi
-	@echo "Installing schedcore, its backends and the development tools into .venv"
+	@echo "Installing schedcore, its backends and the development tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1" "hatchling>=1.27" "editables>=0.5"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
 		--group dev --editable '.[cli]' --editable src/sched_ram --editable src/sched_redis
+	@touch $@
+
+# What only the site needs comes when it is first built.
+$(DOCS_STAMP): $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
 	@touch $@

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cluster, engine, schedules
+from benchmarks import cluster, engine, operators, schedules
 
-ALL = {"schedules": schedules.main, "engine": engine.main, "cluster": cluster.main}
+ALL = {
+    "schedules": schedules.main,
+    "engine": engine.main,
+    "cluster": cluster.main,
+    "operators": operators.main,
+}
 
 
 def main() -> None:

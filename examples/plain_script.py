@@ -1,19 +1,23 @@
-"""Jobs beside a program without an event loop; they run in threads: python examples/plain_script.py"""
+"""Jobs beside a program without an event loop; they run in threads: python examples/plain_script.py
 
+With SCHEDCORE_BACKEND=redis several of it share the jobs.
+"""
+
+import os
 import time
 
-from schedcore import Scheduler
+from schedcore import RunContext, Scheduler
 
 
-def clean_up() -> None:
-    print("clean_up ran")
+def clean_up(run: RunContext) -> None:
+    print(f"clean_up of {run.scheduled_at:%H:%M:%S} ran in process {os.getpid()}", flush=True)
 
 
 def main() -> None:
-    scheduler = Scheduler("plain-script", backend="ram")
-    scheduler.add_job("clean-up", "@every 500ms", clean_up)
+    scheduler = Scheduler("plain-script", backend=os.environ.get("SCHEDCORE_BACKEND", "ram"))
+    scheduler.add_job("clean-up", "@every 1s", clean_up)
     with scheduler:
-        time.sleep(1.2)  # the program's own work
+        time.sleep(3.2)  # the program's own work
         (job,) = scheduler.blocking.jobs()
     print(f"{job.name} ended how often, and how: {job.counters}")
 

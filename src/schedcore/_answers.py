@@ -104,6 +104,8 @@ class ReplicaInfo:
         jobs: How many it has.
         running: The runs that it holds.
         version: Of schedcore; empty where it did not say.
+        concurrency: How many runs it has at once at most; 0 where it did not say.
+        differing: Jobs, ten at most, that it declares otherwise than another replica that lives.
     """
 
     id: str
@@ -115,6 +117,8 @@ class ReplicaInfo:
     offset: float
     jobs: int
     running: tuple[Running, ...]
+    concurrency: int = 0
+    differing: tuple[str, ...] = ()
 
 
 @attrs.define
@@ -128,6 +132,8 @@ class Health:
         overdue: The job that is overdue for longest, if any is.
         offset: By how much this machine's clock is ahead of the store's.
         epoch: The store's; a new one means that it started without data.
+        late: Jobs that are overdue by more than half a minute, and that no replica decides.
+        stuck: Which part of this replica no longer works, `engine` or `ticker`; empty if all do.
     """
 
     replica: str
@@ -141,6 +147,23 @@ class Health:
     jobs: int
     runs: int
     losses: int
+    late: tuple[str, ...] = ()
+    stuck: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Tell whether it can go on: a restart would help if it cannot."""
+        return not self.stuck
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether it works: started, not stuck, and the store has answered within ten seconds."""
+        fresh = self.last_beat is not None and self.last_beat < FRESH
+        return self.live and self.running and self.connected and fresh
+
+
+FRESH = 10.0
+"""So many seconds, a lease, after the last beat a replica that hears nothing is no use."""
 
 
 def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> JobInfo:
@@ -203,7 +226,14 @@ def replica_info(replica: Replica, held: Sequence[Holding]) -> ReplicaInfo:
         offset=_number(facts, "offset_us") / SECOND,
         jobs=_number(facts, "jobs"),
         running=tuple(running(holding) for holding in held if holding.replica == replica.id),
+        concurrency=_number(facts, "concurrency"),
+        differing=_texts(facts, "differing"),
     )
+
+
+def _texts(facts: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = facts.get(name)
+    return tuple(str(each) for each in value) if isinstance(value, list) else ()
 
 
 def _number(facts: Mapping[str, object], name: str) -> int:

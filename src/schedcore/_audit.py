@@ -22,8 +22,10 @@ REMEMBERED = 16
 """A row with so many schedules of the past may have forgotten more."""
 
 RAN = (Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT)
+OPEN = ("outstanding", "undecided")
 UNACCOUNTED = "unaccounted"
 UNKNOWN = "unknown"
+UNSCHEDULED = "unscheduled"
 
 
 @attrs.frozen
@@ -31,8 +33,8 @@ class Audited:
     """A stretch of `count` successive scheduled times of which the same was found.
 
     Attributes:
-        found: `ran once`, `ran again`, `skipped`, `missed`, `paused`, `lost`, `dead`, `outstanding`,
-            `undecided`, `unknown` or `unaccounted`.
+        found: `ran once`, `ran again`, `backfilled`, `skipped`, `missed`, `paused`, `lost`, `dead`,
+            `outstanding`, `undecided`, `unknown`, `unaccounted`, or `unscheduled`: a line of no such time.
         status: With which status they ran, or nothing.
         detail: Why, as far as the history tells.
     """
@@ -68,6 +70,11 @@ class Audit:
         """How many times ought to be in the history, and are nowhere."""
         return self.counts.get(UNACCOUNTED, 0)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is unaccounted for, and no line is of a time that was none."""
+        return not {UNACCOUNTED, UNSCHEDULED} & self.counts.keys()
+
 
 @attrs.frozen
 class Found:
@@ -96,12 +103,12 @@ def audit(
         ConfigurationError: these are too many times.
     """
     until = min(until, now)
-    lives = [life for life in _lives(state, now) if life.after < until and life.until > after]
-    reaches, notes = _reaches(state, lines, now), list(_notes(state, lives, after, until))
-    find = _Finder(state, lines, pauses, now, reaches)
+    its = [life for life in lives(state, now) if life.after < until and life.until > after]
+    notes = list(_notes(state, its, after, until))
+    find = Finder(state, lines, pauses, now)
     stretches: list[Audited] = []
     left = MOST
-    for life in lives:
+    for life in its:
         schedule = _schedule(life)
         if schedule is None:
             notes.append(f"the schedule {life.expression!r} cannot be read with this machine's tzdata")
@@ -112,16 +119,21 @@ def audit(
             raise ConfigurationError(
                 f"job {job} has more than {MOST:,} scheduled times between the two: audit a shorter stretch"
             )
+        strange = find.strange(schedule, begin, end)
         for at in _times(schedule, begin, end):
+            while strange and strange[0] < at:
+                _add(stretches, strange[0], find.told_of(strange.pop(0)))
             _add(stretches, at, find(at))
+        for at in strange:
+            _add(stretches, at, find.told_of(at))
     if any(stretch.found == UNKNOWN for stretch in stretches):
         notes.append(
-            f"the history reaches back to {to_datetime(reaches).isoformat()}: older lines are trimmed"
+            f"the history reaches back to {to_datetime(find.reaches).isoformat()}: older lines are trimmed"
         )
     return Audit(job, to_datetime(after), to_datetime(until), tuple(stretches), tuple(notes))
 
 
-def _lives(state: JobState, now: Micros) -> Iterator[Past]:
+def lives(state: JobState, now: Micros) -> Iterator[Past]:
     """List the definitions that the job had, oldest first, each with the stretch whose times were its own."""
     yield from state.past
     spec = state.spec
@@ -180,20 +192,22 @@ def _notes(state: JobState, lives: Sequence[Past], after: Micros, until: Micros)
         yield f"since {to_datetime(state.since).isoformat()} the job is disabled"
 
 
-class _Finder:
+class Finder:
     """Looks a scheduled time up."""
 
-    def __init__(
-        self, state: JobState, lines: Sequence[Run], pauses: Collection[Pause], now: Micros, reaches: Micros
-    ) -> None:
+    def __init__(self, state: JobState, lines: Sequence[Run], pauses: Collection[Pause], now: Micros) -> None:
+        """Sort the lines, which are as `audit` has them; `reaches` tells since when all of them are there."""
         self._state = state
         self._paused = any(pause.active(now) for pause in pauses)
-        self._reaches = reaches
+        self.reaches = _reaches(state, lines, now)
         self._open = {*state.outstanding, *(trigger.key for trigger in state.waiting)}
         self._single: dict[Micros, list[Run]] = {}
         self._stretches: list[Run] = []
+        self._backfilled: dict[Micros, Run] = {}
         for line in lines:
-            if line.kind in (Kind.SCHEDULED, Kind.LATE) and line.status is not Status.RETIRED:
+            if line.kind is Kind.BACKFILL and line.status in RAN:
+                self._backfilled.setdefault(line.scheduled_at, line)
+            elif line.kind in (Kind.SCHEDULED, Kind.LATE) and line.status is not Status.RETIRED:
                 if line.last_at is None:
                     self._single.setdefault(line.scheduled_at, []).append(line)
                 else:
@@ -203,6 +217,21 @@ class _Finder:
 
     def __call__(self, at: Micros) -> Found:
         """Tell what there is of it."""
+        found, backfill = self._of_schedule(at), self._backfilled.get(at)
+        return found if backfill is None else _with_backfill(found, backfill)
+
+    def strange(self, schedule: Schedule, after: Micros, until: Micros) -> list[Micros]:
+        """List instants in (after, until] that have lines, and are no times of the schedule."""
+        instants = {*self._single, *self._begins}
+        return sorted(at for at in instants if after < at <= until and schedule.last_before_us(at + 1) != at)
+
+    def told_of(self, at: Micros) -> Found:
+        """Tell what is said of a time that was none."""
+        lines = self._single.get(at) or self._stretch(at)
+        statuses = ", ".join(str(line.status) for line in lines)
+        return Found(UNSCHEDULED, "", f"there was no such time, but a line: {statuses}")
+
+    def _of_schedule(self, at: Micros) -> Found:
         lines = self._single.get(at) or self._stretch(at)
         if lines:
             return _of_lines(lines)
@@ -212,11 +241,21 @@ class _Finder:
             return (
                 Found("paused") if self._paused else Found("undecided", "", "no replica has decided it yet")
             )
-        return Found(UNKNOWN) if at <= self._reaches else Found(UNACCOUNTED)
+        return Found(UNKNOWN) if at <= self.reaches else Found(UNACCOUNTED)
 
     def _stretch(self, at: Micros) -> list[Run]:
         place = bisect_right(self._begins, at) - 1
         return [line for line in self._stretches[max(0, place) : place + 1] if at <= (line.last_at or 0)]
+
+
+def _with_backfill(found: Found, line: Run) -> Found:
+    """Tell that a time was run by a backfill as well, which accounts for nothing that has no line."""
+    told = f"backfilled: {line.status}"
+    if found.found in ("ran once", "ran again"):
+        return Found("ran again", found.status, "; ".join(filter(None, (found.detail, told))))
+    if found.found in (UNACCOUNTED, *OPEN):
+        return Found(found.found, found.status, told)
+    return Found("backfilled", str(line.status), ": ".join(filter(None, (found.found, found.detail))))
 
 
 def _of_lines(lines: Sequence[Run]) -> Found:

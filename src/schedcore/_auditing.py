@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
 
 from schedcore import _audit
 from schedcore._audit import Audit
 from schedcore._state import AppState, JobState
-from schedcore._units import to_micros
 from schedcore.errors import ConfigurationError
 from schedcore.protocols import APP_ROW, Micros, Row, Run, Status, Store
 
@@ -20,7 +18,7 @@ ALL_LINES = 100_000_000
 
 
 async def read(
-    store: Store, rows: Sequence[Row], after: Micros
+    store: Store, rows: Sequence[Row], after: Micros, until: Micros | None = None
 ) -> tuple[Micros, Row, dict[str, Sequence[Run]]]:
     """Read the store's now, the app's row, and the lines of the jobs in `rows`: these after their rows."""
     now = await store.now()
@@ -28,16 +26,20 @@ async def read(
     lines: dict[str, Sequence[Run]] = {}
     for start in range(0, len(rows), AT_ONCE):
         names = [row.job for row in rows[start : start + AT_ONCE]]
-        pages = await asyncio.gather(*[_lines(store, name, after) for name in names])
+        pages = await asyncio.gather(*[_lines(store, name, after, until) for name in names])
         lines |= dict(zip(names, pages, strict=True))
     return now, app, lines
 
 
-async def _lines(store: Store, job: str, after: Micros) -> Sequence[Run]:
-    """Read what an audit needs: a long history is not read behind a success before its first time."""
+async def _lines(store: Store, job: str, after: Micros, until: Micros | None) -> Sequence[Run]:
+    """Read what an audit needs: a long history is read neither before its first time nor after its last one.
+
+    Behind a success that was written before the first time nothing is missing; without one, all that is
+    there tells how far the history reaches.
+    """
     older, _ = await store.runs(job, statuses=[Status.SUCCEEDED], until=after, limit=1)
     if older and _audit.written(older[0]) <= after:
-        lines, _ = await store.runs(job, after=after, limit=ALL_LINES)
+        lines, _ = await store.runs(job, after=after, until=until, limit=ALL_LINES)
         return [*lines, *older]
     lines, _ = await store.runs(job, limit=ALL_LINES)
     return lines
@@ -48,7 +50,7 @@ def compare(
     app: Row,
     lines: dict[str, Sequence[Run]],
     begin: Micros,
-    until: datetime | None,
+    until: Micros,
     now: Micros,
 ) -> list[Audit]:
     """Compare the schedules of the jobs in `rows` with their lines.
@@ -56,12 +58,11 @@ def compare(
     Raises:
         ConfigurationError: there is no time between the two, or there are too many.
     """
-    end = now if until is None else to_micros(until, "until")
-    if min(end, now) <= begin:
+    if min(until, now) <= begin:
         raise ConfigurationError("nothing was due between the two: give a stretch of the past")
     common = app.data.pauses if isinstance(app.data, AppState) else ()
     return [
-        _audit.audit(row.job, row.data, lines[row.job], (*row.data.pauses, *common), begin, end, now)
+        _audit.audit(row.job, row.data, lines[row.job], (*row.data.pauses, *common), begin, until, now)
         for row in rows
         if isinstance(row.data, JobState)
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,7 +33,11 @@ def asking(app: str | None, backend: str | None) -> Iterator[Scheduler]:
             f"the {found.name} backend keeps an app within its process, where no command reaches it: "
             "ask there, with scheduler.blocking, or name the backend on which it runs with --backend"
         )
+    collects = gc.isenabled()
+    gc.disable()  # of many jobs much is made, and nothing of it is garbage before the end
     try:
         yield scheduler
     finally:
+        if collects:
+            gc.enable()
         scheduler.stop()

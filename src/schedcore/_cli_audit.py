@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from schedcore import _cli_options, _cli_show
+from schedcore import _cli_options, _cli_show, _recent
 from schedcore._audit import Audit
 from schedcore._cli_asking import asking
 from schedcore._command import shortened
@@ -16,23 +16,26 @@ DETAIL_SHOWN = 120
 
 
 @click.command(short_help="Compare the schedule with the history, time by time.")
-@click.argument("job", required=False)
+@_cli_options.job(required=False)
 @click.option(
     "--from",
     "begin",
     type=_cli_options.Instant(),
-    required=True,
     metavar="TIME",
-    help="The first time: 2026-11-20T18:00Z, in UTC without an offset.",
+    help="The first time: 2026-11-20T18:00Z, in UTC without an offset. [a day ago; of all jobs, an hour ago]",
 )
 @click.option("--to", "end", type=_cli_options.Instant(), metavar="TIME", help="The last time. [now]")
+@click.option(
+    "--after-job", default="", metavar="JOB", help="Of all jobs, those behind JOB in order of name."
+)
 @_cli_options.of_app
 @click.pass_context
 def audit(
     context: click.Context,
     job: str | None,
-    begin: datetime,
+    begin: datetime | None,
     end: datetime | None,
+    after_job: str,
     app: str | None,
     backend: str | None,
     as_json: bool,
@@ -40,19 +43,28 @@ def audit(
     """Compare the schedule of JOB, or of all jobs, with the history: what became of each scheduled time.
 
     Each ran once, ran again, was skipped, missed, paused, lost or given up, is outstanding or undecided; is
-    unknown, where the history does not reach back so far; or is unaccounted for, which must not be. The exit
-    status is 1 if any is. What cannot be known is said on standard error.
+    unknown, where the history does not reach back so far; or is unaccounted for, which must not be. A line of
+    a time that was none is told as unscheduled. The exit status is 1 if there is any of the last two. What
+    cannot be known is said on standard error.
+
+    Without --from the latest times are audited, of all jobs as many as there is time for within a second: how
+    far it went is said. With --from all histories are read that there are, which may take a minute.
 
     \b
       schedcore audit report --from 2026-11-20 --to 2026-11-21 --app billing
-      schedcore audit --from 2026-11-20T18:00+01:00
+      schedcore audit --app billing
     """  # noqa: D301  the escape is for click
-    if end is not None and end < begin:
-        raise click.UsageError("--to is before --from")
+    _check(job, begin, end, after_job)
+    reach = ""
     with asking(app, backend) as scheduler:
         if job is None:
             scheduler.wait_for(lambda control: control.check(None))
-        found = scheduler.blocking.audit(job, after=begin - timedelta(microseconds=1), until=end)
+        if begin is None:
+            recent = scheduler.wait_for(lambda control: _recent.audit(control, job, after_job))
+            found, reach = list(recent.audits), _reach(recent)
+        else:
+            after = begin - timedelta(microseconds=1)
+            found = scheduler.blocking.audit(job, after=after, until=end)
     if as_json:
         _cli_show.show_json([_as_dict(each) for each in found])
     else:
@@ -61,7 +73,28 @@ def audit(
             for note in each.notes:
                 click.echo(f"{each.job}: {note}", err=True)
         click.echo(_sum(found))
-    context.exit(1 if any(each.unaccounted for each in found) else 0)
+    if reach:
+        click.echo(reach, err=True)
+    context.exit(0 if all(each.is_sound for each in found) else 1)
+
+
+def _check(job: str | None, begin: datetime | None, end: datetime | None, after_job: str) -> None:
+    if begin is None and end is not None:
+        raise click.UsageError("--to goes with --from")
+    if begin is not None and end is not None and end < begin:
+        raise click.UsageError("--to is before --from")
+    if after_job and (job is not None or begin is not None):
+        raise click.UsageError("--after-job goes with neither JOB nor --from")
+
+
+def _reach(recent: _recent.Recent) -> str:
+    told = f"audited was {recent.reach}; --from TIME goes further back"
+    if not recent.goes_on:
+        return told
+    return (
+        f"{told}; of all jobs only {len(recent.audits)} were looked at, up to {recent.goes_on}: "
+        f"--after-job {recent.goes_on} goes on"
+    )
 
 
 def _as_dict(found: Audit) -> dict[str, object]:

@@ -12,7 +12,7 @@ NOT_FINE = 1
 
 
 @click.command(short_help="Cancel runs that are under way.")
-@click.argument("job")
+@_cli_options.job()
 @click.argument("key", required=False)
 @click.option("--all", "everything", is_flag=True, help="All runs of the job, if there are several.")
 @_cli_options.of_app

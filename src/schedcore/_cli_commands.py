@@ -10,12 +10,15 @@ from schedcore import _cli_backends, _cli_options, _cli_show
 
 _ELSEWHERE = {
     "audit": "_cli_audit",
+    "backfill": "_cli_backfill",
     "cancel": "_cli_cancel",
     "dead": "_cli_dead",
+    "doctor": "_cli_doctor",
     "history": "_cli_history",
     "jobs": "_cli_jobs",
     "next": "_cli_upcoming",
     "pause": "_cli_trigger",
+    "purge": "_cli_purge",
     "replicas": "_cli_replicas",
     "resume": "_cli_trigger",
     "run": "_cli_run",
@@ -60,7 +63,17 @@ def cli(context: click.Context) -> None:
 
     MODULE:ATTR names a Scheduler as uvicorn names an application: app:scheduler is `scheduler` in app.py
     of this directory. Commands for an app that runs need none of its code: --app NAME names it.
-    """
+
+    \b
+      schedcore run app:scheduler
+      schedcore jobs --app billing
+      schedcore doctor --app billing
+
+    Have bash complete commands, options and the names of jobs:
+
+    \b
+      eval "$(_SCHEDCORE_COMPLETE=bash_source schedcore)"
+    """  # noqa: D301  the escape is for click
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
@@ -69,7 +82,11 @@ def cli(context: click.Context) -> None:
 @_cli_options.as_json
 @_cli_options.debug
 def backends(as_json: bool) -> None:
-    """List the installed backends, and tell which one a Scheduler takes that names none."""
+    """List the installed backends, and tell which one a Scheduler takes that names none.
+
+    \b
+      schedcore backends
+    """  # noqa: D301
     found, why = _cli_backends.survey()
     if as_json:
         _cli_show.show_json({"backends": [backend.as_dict() for backend in found], "why": why})

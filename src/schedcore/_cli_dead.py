@@ -33,7 +33,7 @@ def dead() -> None:
 
 
 @dead.command("list", short_help="List the dead, of a job or of all.")
-@click.argument("job", required=False)
+@_cli_options.job(required=False)
 @_cli_options.of_app
 @click.pass_context
 def list_(
@@ -56,7 +56,7 @@ def list_(
 
 
 @dead.command(short_help="Show a dead run as a whole.")
-@click.argument("job")
+@_cli_options.job()
 @click.argument("key")
 @_cli_options.of_app
 def show(job: str, key: str, app: str | None, backend: str | None, as_json: bool) -> None:
@@ -85,7 +85,7 @@ def show(job: str, key: str, app: str | None, backend: str | None, as_json: bool
 
 
 @dead.command(short_help="Trigger a dead run's job by hand, with its payload.")
-@click.argument("job")
+@_cli_options.job()
 @click.argument("key")
 @_cli_options.of_app
 @click.pass_context

@@ -30,9 +30,14 @@ COLUMNS = (
 
 
 @click.command(short_help="Show what became of a job's triggers.")
-@click.argument("job")
+@_cli_options.job()
 @click.option(
-    "--status", "statuses", multiple=True, metavar="STATUS", help="Only such lines. May be repeated."
+    "--status",
+    "statuses",
+    multiple=True,
+    metavar="STATUS",
+    shell_complete=lambda *asked: _cli_options.complete("statuses", *asked),
+    help="Only such lines. May be repeated.",
 )
 @click.option(
     "--after",

@@ -14,11 +14,14 @@ from schedcore._answers import JobInfo
 from schedcore._cli_app import TARGET, load_scheduler
 from schedcore._cli_asking import asking
 from schedcore._cli_next import due_of_job
+from schedcore._command import shortened
 from schedcore.errors import UnknownJobError
 from schedcore.scheduler import Scheduler
 
 HELD_UP = 5.0
 """A time that is overdue by so many seconds is nobody's: replicas decide within moments."""
+
+PROGRESS_SHOWN = 60
 
 COLUMNS = (
     "job",
@@ -28,6 +31,7 @@ COLUMNS = (
     "state",
     "since",
     "replica",
+    "progress",
     "late",
     "last success",
     "runs",
@@ -93,6 +97,7 @@ class JobRow:
             self.state + note,
             _cli_show.utc(run.since) if run else "",
             f"{run.replica}{more}" if run else "",
+            shortened(run.progress, PROGRESS_SHOWN) if run else "",
             f"{info.late:.0f} s" if info and info.late > HELD_UP else "",
             _cli_show.utc(info.last_success) if info else "",
             _counts(info.counters) if info else "",
@@ -106,7 +111,12 @@ def _counts(counters: dict[str, int]) -> str:
 
 
 @click.command(short_help="List jobs, and how they are.")
-@click.argument("what", nargs=-1, metavar="[MODULE:ATTR] [JOB]...")
+@click.argument(
+    "what",
+    nargs=-1,
+    metavar="[MODULE:ATTR] [JOB]...",
+    shell_complete=lambda *asked: _cli_options.complete("jobs", *asked),
+)
 @_cli_options.directory
 @_cli_options.number
 @_cli_options.of_app

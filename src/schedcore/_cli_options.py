@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from schedcore.errors import ConfigurationError, ScheduleError
 from schedcore.schedules import parse_duration
@@ -50,6 +51,41 @@ class Instant(click.ParamType[datetime]):
             raise click.UsageError(str(exc), ctx) from exc
 
 
+def complete(
+    what: str, context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Ask for the names only when a shell does."""
+    from schedcore import _cli_complete
+
+    names: list[str] = getattr(_cli_complete, what)(context, parameter, incomplete)
+    return [CompletionItem(name) for name in names]
+
+
+def job(*, required: bool = True) -> Callable[[Command], Command]:
+    """Add the argument that names a job."""
+    return click.argument("job", required=required, shell_complete=lambda *asked: complete("jobs", *asked))
+
+
+class Address(click.ParamType[tuple[str | None, int]]):
+    """A port, of all interfaces, or of a host's: 8080, 127.0.0.1:8080."""
+
+    name = "address"
+
+    def convert(
+        self,
+        value: str | tuple[str | None, int],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str | None, int]:
+        """Read it."""
+        if isinstance(value, tuple):
+            return value
+        host, _, port = value.rpartition(":")
+        if not port.isdecimal() or int(port) > 65535:
+            self.fail(f"{value!r} is no port; write e.g. 8080, or 127.0.0.1:8080", param, ctx)
+        return host.strip("[]") or None, int(port)
+
+
 def _set_debug(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         context.ensure_object(dict)["debug"] = True
@@ -66,7 +102,10 @@ app = click.option(
     "--app", envvar="SCHEDCORE_APP", show_envvar=True, metavar="NAME", help="The name of the app."
 )
 backend = click.option(
-    "--backend", metavar="NAME", help="The app's backend. [SCHEDCORE_BACKEND, or the only one installed]"
+    "--backend",
+    metavar="NAME",
+    shell_complete=lambda *asked: complete("backends", *asked),
+    help="The app's backend. [SCHEDCORE_BACKEND, or the only one installed]",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 directory = click.option(

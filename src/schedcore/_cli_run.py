@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 from click.core import ParameterSource
@@ -17,6 +17,9 @@ from schedcore._state import Overlap
 from schedcore.crontab import add_lines
 from schedcore.errors import ConfigurationError, SeveralBackendsError
 from schedcore.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from schedcore.probes import Probes
 
 log = logging.getLogger("schedcore")
 
@@ -66,11 +69,29 @@ OF_CRONTABS = ("system", "skip_invalid", "tz", "app", "backend", "timeout", "ove
     "--backend", metavar="NAME", help="The backend of a crontab. [SCHEDCORE_BACKEND, or the only one]"
 )
 @click.option(
+    "--health-port",
+    type=_cli_options.Address(),
+    metavar="[HOST:]PORT",
+    help="Answer /live, /ready and /health there: for the probes of Kubernetes.",
+)
+@click.option(
+    "--metrics",
+    is_flag=True,
+    help="Answer /metrics there, too: for Prometheus, with the extra prometheus.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
     default="info",
     show_default=True,
     help="What is logged to standard error.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(("plain", "json")),
+    default="plain",
+    show_default=True,
+    help="How a line of the log is written: json for programs that read it.",
 )
 @_cli_options.debug
 @click.pass_context
@@ -87,7 +108,10 @@ def run(
     drain: timedelta,
     app: str,
     backend: str | None,
+    health_port: tuple[str | None, int] | None,
+    metrics: bool,
     log_level: str,
+    log_format: str,
 ) -> None:
     """Run the jobs of MODULE:ATTR, or those of a crontab, until SIGTERM or SIGINT (Ctrl-C).
 
@@ -107,6 +131,8 @@ def run(
     understood nothing is started, unless --skip-invalid. On a backend with a store, replicas that run the
     same crontab under the same --app run each line once between them.
     """  # noqa: D301  the escape is for click
+    if metrics and health_port is None:
+        raise click.UsageError("--metrics goes with --health-port: it is a page more there")
     if bool(target) == bool(crontabs):
         raise click.UsageError("name either an application, such as app:scheduler, or a --crontab FILE")
     if target:
@@ -124,9 +150,28 @@ def run(
         scheduler = _of_crontabs(app, backend, drain)
         options: JobOptions = {"overlap": overlap, "timeout": timeout}
         add_lines(scheduler, found.lines, options)
-    _cli_show.log_to_stderr(log_level)
+    _cli_show.log_to_stderr(log_level, as_json=log_format == "json")
     _say(scheduler, tz if crontabs else "")
-    scheduler.run()
+    if health_port is None:
+        scheduler.run()
+        return
+    from schedcore.probes import Probes
+
+    host, port = health_port
+    probes = Probes(scheduler, port, host=host)
+    if metrics:
+        _add_metrics(probes, scheduler)
+    with probes:
+        scheduler.run()
+
+
+def _add_metrics(probes: Probes, scheduler: Scheduler) -> None:
+    try:
+        from schedcore.prometheus import expose, page
+    except ImportError as exc:
+        raise ConfigurationError(f"--metrics: {exc}") from exc
+    expose(scheduler)
+    probes.pages["/metrics"] = page
 
 
 def _of_crontabs(app: str, backend: str | None, drain: timedelta) -> Scheduler:
@@ -140,13 +185,30 @@ def _of_crontabs(app: str, backend: str | None, drain: timedelta) -> Scheduler:
 def _say(scheduler: Scheduler, tz: str) -> None:
     """Log what is about to run."""
     jobs = list(scheduler._jobs.values())
-    log.info("app %s on backend %s, %d jobs", scheduler.app, scheduler._backend.name, len(jobs))
+    log.info(
+        "app %s on backend %s, %d jobs",
+        scheduler.app,
+        scheduler._backend.name,
+        len(jobs),
+        extra={"event": "app.jobs", "app": scheduler.app, "jobs": len(jobs)},
+    )
     if tz:
-        log.info("a line's times are %s, unless a CRON_TZ above it says otherwise", tz)
+        log.info(
+            "a line's times are %s, unless a CRON_TZ above it says otherwise",
+            tz,
+            extra={"event": "app.zone"},
+        )
     now = datetime.now(UTC)
     for job in jobs[:SHOWN]:
         upcoming = due_of_job(job, now, 1)
         following = _cli_show.local(upcoming[0].at, job.spec.tz) if upcoming else "never"
-        log.info("job %s: %s, next %s (%s)", job.name, job.spec.expression, following, job.spec.tz)
+        log.info(
+            "job %s: %s, next %s (%s)",
+            job.name,
+            job.spec.expression,
+            following,
+            job.spec.tz,
+            extra={"event": "app.job", "job": job.name},
+        )
     if len(jobs) > SHOWN:
-        log.info("and %d more", len(jobs) - SHOWN)
+        log.info("and %d more", len(jobs) - SHOWN, extra={"event": "app.more_jobs"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -13,15 +14,17 @@ from zoneinfo import ZoneInfo
 import attrs
 import click
 
+MANY = 1000
+"""With more rows than this nobody waits until a table is laid out for a terminal."""
+
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table: as wide as the terminal, or, piped, plain columns of whatever width they need."""
     clean = [[printable(cell) for cell in row] for row in rows]
     kept = [i for i, name in enumerate(columns) if not clean or any(row[i] for row in clean)]
     names, clean = [columns[i] for i in kept], [[row[i] for i in kept] for row in clean]
-    if not sys.stdout.isatty():
-        for line in plain_table(names, clean):
-            click.echo(line)
+    if not sys.stdout.isatty() or len(clean) > MANY:
+        click.echo("\n".join(plain_table(names, clean)))
         return
     from rich.console import Console
     from rich.table import Table
@@ -32,7 +35,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(name, overflow="fold")
     for row in clean:
         table.add_row(*map(Text, row))
-    Console().print(table)
+    console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
+    console.print(table)
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -46,8 +50,12 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
 
 
 def show_json(value: object) -> None:
-    """Print JSON: instants as ISO 8601, lengths of time in seconds."""
-    click.echo(json.dumps(value, indent=2, default=_for_json))
+    """Print JSON: instants as ISO 8601, lengths of time in seconds; of a list, each element on a line."""
+    if isinstance(value, list | tuple) and value:
+        lines = ",\n".join([json.dumps(each, default=_for_json) for each in value])
+        click.echo(f"[\n{lines}\n]")
+    else:
+        click.echo(json.dumps(value, indent=2, default=_for_json))
 
 
 def _for_json(value: object) -> object:
@@ -61,6 +69,8 @@ def _for_json(value: object) -> object:
 
 def printable(text: str) -> str:
     """Replace what would move a terminal's cursor, or has no encoding."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else "\\n" if c == "\n" else "?" for c in text)
 
 
@@ -75,12 +85,14 @@ def utc(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).isoformat(" ").replace("+00:00", "Z")
 
 
-def log_to_stderr(level: str) -> None:
-    """Log in plain lines with the time in UTC, unless the application has set up logging itself."""
-    formatter = logging.Formatter(
+def log_to_stderr(level: str, *, as_json: bool = False) -> None:
+    """Log in lines with the time in UTC, unless the application has set up logging itself."""
+    from schedcore.logs import JSONFormatter
+
+    plain = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S"
     )
-    formatter.converter = time.gmtime
+    plain.converter = time.gmtime
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter)
+    handler.setFormatter(JSONFormatter() if as_json else plain)
     logging.basicConfig(level=level.upper(), handlers=[handler])

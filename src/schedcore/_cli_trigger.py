@@ -19,7 +19,7 @@ FINE = (*PENDING, "succeeded")
 
 
 @click.command(short_help="Trigger a job now, beside its schedule.")
-@click.argument("job", required=False)
+@_cli_options.job(required=False)
 @click.option("--payload", metavar="JSON", help="What run.payload is to be.")
 @click.option("--key", help="The same key, within a day, triggers nothing more and tells of the first.")
 @click.option(
@@ -95,7 +95,7 @@ def _patience(text: str | None) -> timedelta | None:
 
 
 @click.command(short_help="Stop scheduled times from being sent.")
-@click.argument("job", required=False)
+@_cli_options.job(required=False)
 @click.option("--all", "everything", is_flag=True, help="All jobs of the app.")
 @click.option(
     "--until",
@@ -135,7 +135,7 @@ def pause(
 
 
 @click.command(short_help="Have scheduled times sent again.")
-@click.argument("job", required=False)
+@_cli_options.job(required=False)
 @click.option("--all", "everything", is_flag=True, help="End the pause of all jobs.")
 @_cli_options.of_app
 @click.pass_context

@@ -143,7 +143,7 @@ class CommandJob:
         if Path(home).is_dir() and os.access(home, os.X_OK):
             return home
         complaint = f"HOME={home} is no directory to be in; the command runs in /"
-        run.log.warning("%s", self.in_the_log(run, complaint))
+        run.log.warning("%s", self.in_the_log(run, complaint), extra={"event": "command.no_home"})
         return "/"
 
     async def _end(self, process: Process) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
@@ -11,30 +10,26 @@ from typing import Protocol, TypeVar
 import attrs
 
 from schedcore._draft import Draft, HeldUnknownError
+from schedcore._observers import Observers
 from schedcore._state import SECOND, JobState
-from schedcore._units import to_datetime
-from schedcore.protocols import APP_ROW, ROW, Answer, Backend, Micros, Row, Run, Status, Step, Verdict
+from schedcore._telling import tell_undone
+from schedcore.protocols import APP_ROW, ROW, Answer, Backend, Micros, Row, Step, Verdict
 
 T = TypeVar("T")
 Rule = Callable[[Row, Row], Draft | Step | None]
 """A job's row and the app's row in; what to commit out, or `None` for nothing."""
 
 CHUNK = 128
+BURST = 50
+"""Of more rows than this, others being faster lately, it is asked first which they have changed."""
+
 HELD_PAUSE = 0.05
 HELD_TRIES = 40
 LOST_OFTEN = 4
 """After so many steps that came too late for one row, the next is announced."""
 
 RESERVED: Micros = 2 * SECOND
-LEVELS = {
-    Status.SKIPPED: logging.INFO,
-    Status.PAUSED: logging.INFO,
-    Status.MISSED: logging.WARNING,
-    Status.LOST: logging.WARNING,
-    Status.DEAD: logging.ERROR,
-}
-
-log = logging.getLogger("schedcore")
+NEVER: Micros = 1 << 62
 
 
 class Caller(Protocol):
@@ -53,8 +48,16 @@ class Committer:
     somebody to tell (`fell_back`): the store lost data, and what is remembered is to be put back first.
     """
 
-    def __init__(self, backend: Backend, link: Caller, replica: str, among: str = "") -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        link: Caller,
+        replica: str,
+        among: str = "",
+        observers: Observers | None = None,
+    ) -> None:
         """Begin without rows; `among` tells this one from others of the same replica."""
+        self._observers = observers or Observers()
         self.rows: dict[str, Row] = {}
         self.app = Row(APP_ROW)
         self.newest = 0
@@ -68,14 +71,26 @@ class Committer:
         self._ids = replica + among
         self._number = 0
         self._turns: dict[str, object] = {}
+        self._loses = False
 
     async def read(self, jobs: Collection[str]) -> None:
+        """Read these rows, and the app's."""
+        await self._read(jobs)
+        self._let_go(jobs)
+
+    def _let_go(self, jobs: Collection[str]) -> None:
+        """Forget what the bus held: known later on, it would be taken for just read, and so the pauses."""
+        for job in jobs:
+            if job in self.rows:
+                self.rows[job] = attrs.evolve(self.rows[job], held=None)
+
+    async def _read(self, jobs: Collection[str]) -> None:
         """Read these rows, with the keys that the bus holds, and the app's."""
         names = [*jobs, APP_ROW]
         for start in range(0, len(names), 1000):
             part = names[start : start + 1000]
             before = {job: self._row(job).version for job in part}
-            self._learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
+            self.learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
 
     async def apply(self, jobs: Sequence[str], rule: Rule, *, app: bool = True) -> dict[str, Answer]:
         """Apply `rule` to each job's row, and commit; the answers of those for which it said anything.
@@ -145,19 +160,28 @@ class Committer:
         """
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
         if unknown:
-            await self.read(unknown)
+            await self._read(unknown)
         steps: list[Step] = []
         asking = self._say(jobs, rule, app, steps)
+        self._let_go(unknown)
+        if self._loses and len(asking) > BURST:
+            await self._look(asking)
+            asking = self._say(asking, rule, app, steps)
         for _ in range(HELD_TRIES):
             if not asking:
                 break
-            await self.read(asking)
+            await self._read(asking)
             read, asking = asking, self._say(asking, rule, app, steps)
-            for job in read:  # known only for this moment
-                self.rows[job] = attrs.evolve(self._row(job), held=None)
+            self._let_go(read)
             if not self.behind.isdisjoint(asking):
                 await asyncio.sleep(HELD_PAUSE)
         return steps
+
+    async def _look(self, jobs: Sequence[str]) -> None:
+        """Learn what others made of these rows: CHANGED tells it; what is too early cannot be committed."""
+        rows = map(self._row, jobs)
+        steps = [Step(self.next_id(), row.job, ((row.job, row.version),), row.data, NEVER) for row in rows]
+        await self._commit(steps)
 
     def _say(self, jobs: Sequence[str], rule: Rule, app: bool, steps: list[Step]) -> list[str]:
         """Add the steps; name the jobs that could not be decided without what the bus holds."""
@@ -189,13 +213,18 @@ class Committer:
         if not steps:
             return ()
         answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
+        if len(steps) > BURST:
+            self._loses = any(answer.verdict is Verdict.CHANGED for answer in answers)
         for step, answer in zip(steps, answers, strict=True):
-            self._learn(answer.rows, dict(step.expects))
-            if step.runs and answer.verdict is Verdict.DONE:
-                _tell(step.runs)
+            self.learn(answer.rows, dict(step.expects))
+            if answer.verdict is Verdict.DONE:
+                if step.runs:
+                    tell_undone(step.runs)
+                if self._observers.all:
+                    self._observers.committed(step, answer.now)
         return answers
 
-    def _learn(self, rows: Sequence[Row], before: Mapping[str, int]) -> None:
+    def learn(self, rows: Sequence[Row], before: Mapping[str, int] = {}) -> None:
         """Keep rows newer than those known; `before` are the versions that were known when the call was sent.
 
         What was learnt meanwhile proves nothing against an answer: that may be older.
@@ -233,23 +262,6 @@ class Committer:
 
 def _jobs_of(step: Step) -> list[str]:
     return [job for job, _ in step.expects]
-
-
-def _tell(runs: Sequence[Run]) -> None:
-    """Say what did not run; what ran was said when it ended."""
-    for run in runs:
-        level = LEVELS.get(run.status)
-        if level is not None:
-            log.log(
-                level,
-                "job %s: %d %s, the first at %s (%s)",
-                run.job,
-                run.count,
-                run.status,
-                to_datetime(run.scheduled_at).isoformat(),
-                run.detail,
-                extra={"event": f"run.{run.status}", "job": run.job, "status": str(run.status)},
-            )
 
 
 def _lower_mark(row: Row, known: Row) -> bool:

@@ -26,10 +26,11 @@ from schedcore._answers import (
 from schedcore._audit import Audit
 from schedcore._commit import Committer
 from schedcore._draft import Draft
+from schedcore._observers import Observers
 from schedcore._state import AppState, JobState, Pause
 from schedcore._units import to_micros
 from schedcore.errors import ConfigurationError, StoreUnavailableError, UnknownJobError
-from schedcore.protocols import APP_ROW, Backend, Holding, Kind, Micros, Row, Status, Step, Verdict
+from schedcore.protocols import APP_ROW, Backend, Holding, Kind, Micros, Row, Status, Step, Store, Verdict
 
 T = TypeVar("T")
 
@@ -48,6 +49,8 @@ class OneTry:
         """
         try:
             return await attempt()
+        except ConfigurationError:
+            raise
         except Exception as exc:
             raise StoreUnavailableError(
                 f"the store did not answer ({type(exc).__name__}: {exc}); try again"
@@ -57,16 +60,23 @@ class OneTry:
 class Control:
     """Asks the store of one app; lives on the loop that the backend was opened on."""
 
-    def __init__(self, backend: Backend, replica: str) -> None:
+    def __init__(self, backend: Backend, replica: str, observers: Observers | None = None) -> None:
         """Use a backend that is open, as `replica`."""
+        self._observers = observers
         self._store = backend.store
         self._backend = backend
         self._link = OneTry()
         self._replica = replica
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    def _committer(self) -> Committer:
-        return Committer(self._backend, self._link, self._replica, f"+{os.urandom(8).hex()}")
+    async def call(self, question: Callable[[Store], Awaitable[T]]) -> T:
+        """Ask the store itself, once."""
+        return await self._link.call(lambda: question(self._store))
+
+    def committer(self) -> Committer:
+        """Make one that commits as whoever asks."""
+        among = f"+{os.urandom(8).hex()}"
+        return Committer(self._backend, self._link, self._replica, among, self._observers)
 
     async def trigger(
         self,
@@ -80,7 +90,7 @@ class Control:
         """Send a trigger, unless one with this key was sent before."""
         text = _asked.payload(payload)
         key = os.urandom(16).hex() if key is None else _asked.key_of(key)
-        committer, now = self._committer(), await self._link.call(self._store.now)
+        committer, now = self.committer(), await self._link.call(self._store.now)
         said: list[str] = []
 
         def rule(row: Row, _: Row) -> Draft | None:
@@ -145,7 +155,7 @@ class Control:
             ConfigurationError: the app has none.
         """
         if job is not None:
-            await self._existing(self._committer(), job)
+            await self._existing(self.committer(), job)
         elif not await self._link.call(lambda: self._store.rows(limit=1)):
             raise ConfigurationError("the store knows no job of this app: is its name right, and the store?")
 
@@ -173,7 +183,7 @@ class Control:
 
     async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> None:
         """Change the pauses, and decide the times that fell in one which has ended by it."""
-        committer = self._committer()
+        committer = self.committer()
         at = now
 
         def change_and_settle(row: Row, app: Row) -> Draft | None:
@@ -220,7 +230,7 @@ class Control:
         """Have runs of a job that are under way cancelled; which were asked to end."""
         held = await self._link.call(lambda: self._store.held([_asked.name(job)]))
         if not held:
-            await self._existing(self._committer(), job)
+            await self._existing(self.committer(), job)
         asked: list[Running] = []
         for each in held:
             found, whole = running(each), each.delivery.trigger.key
@@ -257,19 +267,19 @@ class Control:
             lambda: self._store.runs(job, statuses=statuses, after=begin, until=end, limit=lines)
         )
         if not runs:
-            await self._existing(self._committer(), job)
+            await self._existing(self.committer(), job)
         return [run_info(run) for run in runs]
 
     async def audit(self, job: str | None, *, after: datetime, until: datetime | None = None) -> list[Audit]:
         """Compare the schedule of a job, or of all, with the history, time by time."""
-        begin = to_micros(after, "after")
         if job is None:
             rows: Sequence[Row] = await self._all_rows()
         else:
-            await self._existing(self._committer(), job)
+            await self.check(job)
             rows = await self._link.call(lambda: self._store.rows([job]))
-        now, app, lines = await self._link.call(lambda: _auditing.read(self._store, rows, begin))
-        return _auditing.compare(rows, app, lines, begin, until, now)
+        begin, end = to_micros(after, "after"), None if until is None else to_micros(until, "until")
+        now, app, lines = await self._link.call(lambda: _auditing.read(self._store, rows, begin, end))
+        return _auditing.compare(rows, app, lines, begin, now if end is None else end, now)
 
 
 def _app_step(step_id: str, app: Row, change: Change) -> Step:

@@ -232,6 +232,7 @@ def parse_key(key: str) -> tuple[Kind, Micros | None]:
     if key.isdecimal():
         return Kind.SCHEDULED, int(key)
     kind, _, rest = key.partition(":")
-    if kind == Kind.BACKFILL and rest.isdecimal():
-        return Kind.BACKFILL, int(rest)
+    at = rest.rpartition("/")[2]
+    if kind == Kind.BACKFILL and at.isdecimal():
+        return Kind.BACKFILL, int(at)
     return Kind.MANUAL, None

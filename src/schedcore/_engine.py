@@ -6,40 +6,37 @@ import asyncio
 import gc
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from random import Random
 
-from schedcore import _definitions
+from schedcore import _definitions, _leaving
 from schedcore._answers import Health
 from schedcore._clock import Clock, StoreClock
 from schedcore._commit import Committer
 from schedcore._definitions import Declarer
 from schedcore._draft import Draft
-from schedcore._execute import STOPPING
 from schedcore._housekeeping import Housekeeper
 from schedcore._jobs import Job
 from schedcore._launch import Launcher
 from schedcore._link import Link
+from schedcore._observers import Observers
 from schedcore._pulse import Pulse
-from schedcore._recovery import put_back, start_taken
+from schedcore._recovery import MERGE, put_back, say_lost, say_moved, start_taken
 from schedcore._reporter import Reporter
 from schedcore._runner import Runner
-from schedcore._state import SECOND
+from schedcore._state import SECOND, JobState
 from schedcore._ticker import Ticker
+from schedcore._watchdog import Watchdog
+from schedcore.logs import belongs_to
 from schedcore.protocols import Backend, Delivery, Micros, Row, Step, Verdict
+from schedcore.watching import JobGlance, job_glance
 
 log = logging.getLogger("schedcore")
-
-MERGE: Micros = 6 * SECOND
-"""For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
 
 LONGEST_RESTART = 30.0
 
 MANY_JOBS = 10_000
 DECIDED = (Verdict.DONE, Verdict.EARLY)
-STUBBORN = 6.0
-"""How many seconds a stop waits for coroutines that it has cancelled: one may refuse to end."""
 
 
 class Engine:
@@ -61,6 +58,7 @@ class Engine:
         concurrency: int = 100,
         threads: int = 16,
         facts: Mapping[str, object] | None = None,
+        observers: Observers | None = None,
     ) -> None:
         """Prepare it; nothing connects before `run`."""
         self.app = app
@@ -69,8 +67,11 @@ class Engine:
         self.jobs = jobs
         self.clock = StoreClock(clock)
         self.link = Link(app, random)
-        self.committer = Committer(backend, self.link, replica)
-        runner = self.runner = Runner(jobs, self.clock.now, random, concurrency=concurrency, threads=threads)
+        observers = observers or Observers()
+        self.committer = Committer(backend, self.link, replica, observers=observers)
+        runner = self.runner = Runner(
+            jobs, self.clock.now, random, concurrency=concurrency, threads=threads, observers=observers
+        )
         self.ticker = Ticker(self.committer, self.clock, random, runner.burst)
         self.pulse = Pulse(backend, replica, self.clock, self.committer, self.runner, self._facts)
         self.reporter = Reporter(
@@ -82,9 +83,13 @@ class Engine:
         self.committer.is_own = self.jobs.__contains__
         self.ready = asyncio.Event()
         self.losses = 0
+        self._working = False
         self._failures = 0
         self.started_at: Micros = 0
         self._plain_facts = dict(facts or {})
+        self.watchdog = Watchdog(
+            backend.store, self.committer, self.clock, self.link, self.ticker, self.jobs.__contains__
+        )
         self.housekeeper = Housekeeper(
             backend, jobs, self.link, self.committer, self.pulse, self.reporter, replica
         )
@@ -95,10 +100,12 @@ class Engine:
 
     async def run(self, launcher: Launcher) -> None:
         """Connect and work until cancelled; whatever fails inside is said, and begun again."""
+        belongs_to(self.app, self.replica)
         self.runner.launcher = launcher
         while True:
             try:
                 await self._connect()
+                self._working = True
                 async with asyncio.TaskGroup() as group:
                     self._feeding = [
                         group.create_task(self.ticker.run()),
@@ -109,6 +116,7 @@ class Engine:
                     await self._beat_for_ever()
             except Exception as exc:
                 self._failures += 1
+                self._working = False
                 self.link.ever_failed.set()
                 pause = min(LONGEST_RESTART, 0.5 * 2.0 ** min(self._failures, 10))
                 log.exception(
@@ -116,7 +124,7 @@ class Engine:
                     self.app,
                     pause,
                     exc,
-                    extra={"event": "engine.failed"},
+                    extra={"event": "engine.failed", "error": type(exc).__name__},
                 )
                 await asyncio.sleep(pause)
 
@@ -149,7 +157,7 @@ class Engine:
                 await self._merge(lost)
             await self.link.call(self.pulse.renew)
             taken = await self.link.call(self.pulse.sweep)
-            start_taken(taken, self.runner, self.reporter)
+            start_taken(taken, self.runner, self.reporter, self.pulse.said)
             self.runner.nudge()
             if gone:
                 await self.committer.read(self.jobs)
@@ -160,50 +168,20 @@ class Engine:
 
     async def stop(self, drain: float) -> list[str]:
         """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
+        belongs_to(self.app, self.replica)
+        self._working = False
         for task in self._feeding:
             task.cancel()
-        running = sorted({e.job.name for e in self.runner.held.values() if e.began and not e.over})
-        if running and drain:
-            log.warning(
-                "stopping: waiting up to %g s for %s",
-                drain,
-                ", ".join(running[:10]) + (f" and {len(running) - 10} more" if len(running) > 10 else ""),
-                extra={"event": "stop.draining"},
-            )
-        await self.runner.drain(drain)
-        await self.runner.stop_coroutines(STUBBORN)
-        try:
-            await asyncio.wait_for(self.reporter.settled(), 5)
-        except TimeoutError:
-            log.warning(
-                "the store is away: what ended last could not be recorded", extra={"event": "stop.unsettled"}
-            )
-        return [e.job.name for e in self.runner.held.values()]
+        return await _leaving.end_runs(self.runner, self.reporter, drain)
 
     async def give_up(self) -> None:
         """Give back what is still held."""
-        self.runner.close()
-        held = [e.delivery for e in self.runner.held.values() if e.may_run_again()]
-        if held:
-            with suppress(Exception):
-                async with asyncio.timeout(2):
-                    await self.backend.bus.give_back(held)
+        await _leaving.give_up(self.runner, self.backend)
 
     async def leave(self) -> None:
         """Give back what is still held, say goodbye and disconnect."""
-        self.runner.close()
-        for execution in self.runner.held.values():
-            execution.ended_by = execution.ended_by or STOPPING
-        try:
-            async with asyncio.timeout(2):
-                held = [e.delivery for e in self.runner.held.values() if e.may_run_again()]
-                if held:
-                    await self.backend.bus.give_back(held)
-                if self.pulse.epoch:
-                    await self.backend.store.beat(self.replica, self._facts(), 0)
-        except Exception as exc:  # noqa: BLE001  the leases will lapse
-            log.warning("the store is away: leases of %s are left to lapse (%s)", self.replica, exc)
-        await self.backend.close()
+        facts = self._facts() if self.pulse.epoch else None
+        await _leaving.leave(self.runner, self.backend, self.replica, facts)
 
     async def declare(self, jobs: Iterable[str]) -> None:
         """Declare these jobs, and tick them by whatever definition holds; what is held waits for a beat."""
@@ -223,8 +201,8 @@ class Engine:
         job = self.jobs.get(row.job)
         if job is None:
             return None
-        by = Declarer(self.replica, self.started_at)
-        now = self.clock.now() if now is None else now
+        self.housekeeper.compare(row, job)
+        now, by = self.clock.now() if now is None else now, Declarer(self.replica, self.started_at)
         return _definitions.declare(row, app, job.spec, by, self.pulse.alive, now)
 
     async def add(self, job: Job) -> None:
@@ -250,22 +228,10 @@ class Engine:
         """The store lost data, or may have: say so, put back what is remembered, send nothing meanwhile."""
         self.ticker.hold_until = self.clock.now() + MERGE
         if not lost:
-            log.warning(
-                "the store of app %s was restarted or is another server: firing pauses for %d s, "
-                "in which the replicas compare what they remember with what it has",
-                self.app,
-                MERGE // SECOND,
-                extra={"event": "store.moved"},
-            )
+            say_moved(self.app)
         if await put_back(self.committer) or lost:
             self.losses += 1
-            log.error(
-                "the store of app %s lost data: runs since its last save may be lost or repeated; "
-                "firing pauses for %d s",
-                self.app,
-                MERGE // SECOND,
-                extra={"event": "store.lost_data"},
-            )
+            say_lost(self.app)
         await self.declare(self.jobs)
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
@@ -275,25 +241,37 @@ class Engine:
         return {
             **self._plain_facts,
             "started_at": self.started_at,
-            "jobs": len(self.jobs),
+            **self.housekeeper.facts(),
             "runs": self.runner.running,
             "offset_us": self.clock.skew,
         }
 
     def health(self) -> Health:
-        """Tell how this replica is."""
-        overdue = self.ticker.overdue()
-        last = self.pulse.last_beat
+        """Tell how this replica is; from any thread, and also while the engine is stuck."""
+        now, last = self.clock.now(), self.pulse.last_beat
+        overdue = self.watchdog.overdue()
+        first = min(overdue, key=overdue.__getitem__, default=None)
         return Health(
             replica=self.replica,
-            running=self.ready.is_set(),
+            running=self._working and self.ready.is_set(),
             connected=self.link.connected and bool(last),
             last_beat=(self.clock.clock.monotonic() - last) / SECOND if last else None,
-            lag=(self.clock.now() - overdue[1]) / SECOND if overdue else 0.0,
-            overdue=overdue[0] if overdue else None,
+            lag=0.0 if first is None else (now - overdue[first]) / SECOND,
+            overdue=first,
             offset=self.clock.skew / SECOND,
             epoch=self.pulse.epoch,
             jobs=len(self.jobs),
             runs=self.runner.running,
             losses=self.losses,
+            late=self.watchdog.late,
+            stuck=self.watchdog.stuck,
+        )
+
+    def glance(self) -> tuple[JobGlance, ...]:
+        """Tell how the jobs are, as last seen; from any thread."""
+        now, app = self.clock.now(), self.committer.app
+        rows = [self.committer.rows.get(job) for job in list(self.jobs)]
+        overdue = self.watchdog.overdue()
+        return tuple(
+            job_glance(row, app, now, overdue) for row in rows if row and isinstance(row.data, JobState)
         )

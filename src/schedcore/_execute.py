@@ -12,7 +12,8 @@ from typing import Any
 from schedcore._draft import Outcome
 from schedcore._foreground import may_interrupt
 from schedcore._jobs import Job
-from schedcore._state import Options
+from schedcore._observers import Observers, due
+from schedcore._state import SECOND, Options
 from schedcore._telling import (
     TimeUpError,
     as_exception,
@@ -25,6 +26,7 @@ from schedcore._telling import (
 from schedcore.context import RunContext, _current
 from schedcore.errors import ConfigurationError
 from schedcore.protocols import Delivery, Micros, Status
+from schedcore.watching import Ended, Started
 
 log = logging.getLogger("schedcore")
 
@@ -51,6 +53,7 @@ class Execution:
         "job",
         "loop",
         "now",
+        "observers",
         "over",
         "random",
         "received_at",
@@ -58,11 +61,20 @@ class Execution:
         "task",
     )
 
-    def __init__(self, delivery: Delivery, job: Job, now: Callable[[], Micros], random: Random) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        job: Job,
+        now: Callable[[], Micros],
+        random: Random,
+        observers: Observers | None = None,
+        previous: str = "",
+    ) -> None:
         """Make it; nothing runs yet."""
+        self.observers = observers or Observers()
         self.delivery = delivery
         self.job = job
-        self.context = RunContext(delivery)
+        self.context = RunContext(delivery, previous)
         self.now = now
         self.random = random
         self.received_at = now()
@@ -108,11 +120,25 @@ class Execution:
         `prepare` is awaited before each attempt, outside its time limit.
         """
         _current.set(self.context)
+        outcome = await self._perform(attempt, prepare)
+        if self.observers.all and self.started_at:
+            status, detail = (None, "") if outcome is None else (outcome.status, outcome.detail)
+            self.observers.tell(Ended(self.context, status, detail, self.started_at, self.now()))
+        return outcome
+
+    def _begin(self) -> None:
+        self.began = True
+        self.started_at = self.now()
+        if self.observers.all:
+            due_at = due(self.delivery.trigger, self.job.spec.jitter)
+            self.observers.tell(Started(self.context, due_at, self.started_at))
+
+    async def _perform(self, attempt: Attempt, prepare: Prepare | None) -> Outcome | None:
         options = self.options
         while True:
             error = await self._try(attempt, prepare, options.timeout)
             if error is None:
-                return self._outcome(Status.SUCCEEDED, self.context._progress)
+                return self._succeeded()
             if self.ended_by is not None:
                 return self._interrupted()
             if not self._try_again(error, options):
@@ -122,6 +148,7 @@ class Execution:
             except asyncio.CancelledError:
                 return self._interrupted()
             self.context.attempt += 1
+            self.context._progress = ""
 
     def _try_again(self, error: BaseException, options: Options) -> bool:
         if isinstance(error, TimeUpError) and not self.job.is_coroutine:
@@ -137,7 +164,13 @@ class Execution:
             attempt,
             describe_shortly(error, self.options),
             pause,
-            extra={"event": "run.retry", "job": self.job.name, "attempt": attempt},
+            extra={
+                "event": "run.retry",
+                "job": self.job.name,
+                "key": self.delivery.trigger.key,
+                "attempt": attempt,
+                "pause": pause,
+            },
         )
         return pause
 
@@ -153,8 +186,7 @@ class Execution:
                 if not self.decide():
                     self.ended_by = STOPPING
                     return asyncio.CancelledError()
-                self.began = True
-                self.started_at = self.now()
+                self._begin()
             if timeout is None:
                 await attempt(self)
             else:
@@ -191,24 +223,49 @@ class Execution:
         detail = self._with_progress(self.ended_by or "the run was cancelled")
         return Outcome(Status.FAILED, detail, started, self.now(), self.context.attempt)
 
+    def _succeeded(self) -> Outcome:
+        outcome = self._outcome(Status.SUCCEEDED, self.context._progress)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "job %s succeeded",
+                self.job.name,
+                extra={
+                    "event": "run.succeeded",
+                    "job": self.job.name,
+                    "key": self.delivery.trigger.key,
+                    "attempt": self.context.attempt,
+                    "delivery": self.delivery.number,
+                    "took": (self.now() - self.started_at) / SECOND,
+                },
+            )
+        return outcome
+
     def _failed(self, error: BaseException, options: Options) -> Outcome:
         status = Status.TIMED_OUT if isinstance(error, TimeUpError) else Status.FAILED
         begin_with_theirs(error)
         detail = describe(error, options)
-        if status is Status.TIMED_OUT:
-            detail = self._with_progress(detail)
         log.warning(
             "job %s %s: %s",
             self.job.name,
             status,
             in_a_line(detail),
-            extra={"event": "run.failed", "job": self.job.name, "status": str(status)},
+            extra={
+                "event": "run.failed",
+                "job": self.job.name,
+                "key": self.delivery.trigger.key,
+                "status": str(status),
+                "attempt": self.context.attempt,
+                "delivery": self.delivery.number,
+            },
             exc_info=error if is_traceback(detail) else None,
         )
-        return self._outcome(status, detail)
+        return self._outcome(status, self._with_progress(detail))
 
     def _with_progress(self, detail: str) -> str:
-        return f"{detail}\n{self.context._progress}" if self.context._progress else detail
+        """Tell how far it was: behind a sentence, but before a traceback, whose last line matters."""
+        progress = self.context._progress
+        parts = (progress, detail) if is_traceback(detail) else (detail, progress)
+        return "\n".join(part for part in parts if part)
 
     def _outcome(self, status: Status, detail: str) -> Outcome:
         return Outcome(status, detail, self.started_at, self.now(), self.context.attempt)

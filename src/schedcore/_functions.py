@@ -30,10 +30,11 @@ def inspected(name: str, function: object) -> tuple[bool, bool]:
 
 @lru_cache(maxsize=1024)
 def _inspected(function: Callable[..., object]) -> tuple[bool, bool]:
-    return _is_coroutine_function(function), _wants_context(function)
+    return is_coroutine_function(function), _wants_context(function)
 
 
-def _is_coroutine_function(function: object) -> bool:
+def is_coroutine_function(function: object) -> bool:
+    """Tell whether calling it makes a coroutine: itself, what a partial binds, or an object's `__call__`."""
     while isinstance(function, partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
@@ -87,8 +88,8 @@ def name_of(function: object) -> str:
 
 def place_of(function: object) -> str:
     """Tell file and line of a function, for messages."""
-    while hasattr(function, "func"):
-        function = function.func
+    while (inner := getattr(function, "func", None) or getattr(function, "__wrapped__", None)) is not None:
+        function = inner
     code = getattr(function, "__code__", None)
     if code is None:
         return repr(function)

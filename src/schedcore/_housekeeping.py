@@ -20,6 +20,8 @@ log = logging.getLogger("schedcore")
 EVERY: Micros = 300 * SECOND
 RETIRE_AFTER: Micros = 3600 * SECOND
 PAGE = 1000
+TOLD = 10
+"""So many jobs are named to whoever asks about definitions that differ."""
 
 
 class Housekeeper:
@@ -44,7 +46,21 @@ class Housekeeper:
         self._reporter = reporter
         self._replica = replica
         self._looked: Micros = 0
+        self._differing: set[str] = set()
         self.declare: Callable[[list[str]], Awaitable[None]]
+
+    def compare(self, row: Row, job: Job) -> None:
+        """Note whether another replica that lives has declared the job otherwise, before ours is declared."""
+        state, others = row.data, self._pulse.alive - {self._replica}
+        if isinstance(state, JobState) and state.spec != job.spec and state.declared_by in others:
+            self._differing.add(job.name)
+        else:
+            self._differing.discard(job.name)
+
+    def facts(self) -> Mapping[str, object]:
+        """Tell how many jobs there are, and which of them others define otherwise."""
+        differing = sorted(name for name in self._differing if name in self._jobs)
+        return {"jobs": len(self._jobs), "differing": differing[:TOLD]}
 
     async def look(self, now: Micros) -> None:
         """Read every row, unless that was done within five minutes."""
@@ -63,6 +79,7 @@ class Housekeeper:
                 if isinstance(row.data, JobState):
                     states.append(row.data)
                     if row.job in self._jobs:
+                        self._committer.learn([row])  # so that metrics of rare jobs are not as old as these
                         if row.data.declared_by not in self._pulse.alive:
                             left.append(row.job)  # its declarer lives, and has removed it
                     elif row.data.declared_by not in others:
@@ -126,5 +143,7 @@ class Housekeeper:
         answers = await self._committer.apply([job], rule, app=False)
         if job in answers:
             log.warning(
-                "retired job %s: no live replica had it for an hour", job, extra={"event": "job.retired"}
+                "retired job %s: no live replica had it for an hour",
+                job,
+                extra={"event": "job.retired", "job": job},
             )

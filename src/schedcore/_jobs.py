@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias, TypedDict, get_args
 
 import attrs
 
+from schedcore._answers import RunInfo
 from schedcore._functions import inspected
 from schedcore._state import CatchUp, DeliveryMode, OnDoubt, Options, Overlap, Spec, interned
 from schedcore._units import AN_INSTANT, Seconds, to_micros
 from schedcore.errors import ConfigurationError, did_you_mean
 from schedcore.schedules import Schedule, parse_schedule
-from schedcore.values import Micros
+from schedcore.values import Micros, Status
 
 JobFunction: TypeAlias = Callable[..., Awaitable[object] | object]
+
+Hook: TypeAlias = Callable[[RunInfo], Awaitable[object] | object]
+"""A function that is told a line of history."""
+
+HOOKS: Mapping[str, tuple[Status, ...]] = {
+    "on_success": (Status.SUCCEEDED,),
+    "on_failure": (Status.FAILED, Status.TIMED_OUT),
+    "on_missed": (Status.MISSED,),
+    "on_dead": (Status.DEAD, Status.LOST),
+}
+"""Which lines each hook is told."""
 
 NAME = re.compile(r"[A-Za-z0-9._:/-]{1,200}")
 
@@ -43,6 +56,10 @@ class JobOptions(TypedDict, total=False):
     history: int
     history_days: float
     traceback: bool
+    on_success: Hook | None
+    on_failure: Hook | None
+    on_missed: Hook | None
+    on_dead: Hook | None
 
 
 @attrs.frozen(eq=False)
@@ -56,6 +73,7 @@ class Job:
     wants_context: bool
     retry_on: tuple[type[BaseException], ...] = (Exception,)
     declared_in: str = ""
+    hooks: Mapping[str, Hook] = {}
 
 
 def check_name(kind: str, name: object) -> str:
@@ -111,7 +129,29 @@ def make_job(
         wants_context,
         _exceptions(name, retry_on),
         declared_in,
+        _hooks(name, options),
     )
+
+
+def _hooks(name: str, options: JobOptions) -> Mapping[str, Hook]:
+    given: Mapping[str, Any] = options
+    return {hook: check_hook(f"job {name!r}: {hook}", given[hook]) for hook in HOOKS if given.get(hook)}
+
+
+def check_hook(whose: str, hook: object) -> Hook:
+    """Return a hook, if it is one.
+
+    Raises:
+        ConfigurationError: it cannot be called with one argument.
+    """
+    try:
+        inspect.signature(hook).bind(None)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"{whose} must be a function of one argument, the line of history, not {hook!r}"
+        ) from None
+    assert callable(hook)
+    return hook
 
 
 _ANY_EXCEPTION: tuple[type[BaseException], ...] = (Exception,)

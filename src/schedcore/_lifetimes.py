@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 from schedcore._answers import Health
 from schedcore._control import Control
 from schedcore._engine import Engine
+from schedcore._hooks import Hooks
 from schedcore._jobs import Job
+from schedcore._observers import Observers
 from schedcore._service import Service
 from schedcore.errors import LifecycleError
 from schedcore.protocols import Backend
@@ -36,14 +38,24 @@ class Lifetime:
     """Makes the service when it is needed, and ends it."""
 
     def __init__(
-        self, app: str, backend: Backend, jobs: dict[str, Job], concurrency: int, threads: int
+        self,
+        app: str,
+        backend: Backend,
+        jobs: dict[str, Job],
+        concurrency: int,
+        threads: int,
+        observers: Observers,
+        hooks: Hooks,
     ) -> None:
         """Begin not started."""
         self.started = False
         self.on_hurry: list[Callable[[], None]] = []
         self._app = app
-        self._make: Callable[[], Service] = lambda: Service(app, backend, jobs, concurrency, threads)
+        self._make: Callable[[], Service] = lambda: Service(
+            app, backend, jobs, concurrency, threads, observers, hooks
+        )
         self._jobs = jobs
+        self._hooks = hooks
         self._backend = backend
         self._service: Service | None = None
         self._lingering: Service | None = None
@@ -180,6 +192,7 @@ class Lifetime:
         was_started = self.started
         self.started, self._service, self._lingering = False, None, None
         self._lock = threading.Lock()
+        self._hooks.forget_parent()
         atexit.unregister(self._at_exit)
         if was_started:
             log.warning(
@@ -233,6 +246,16 @@ class Lifetime:
         service = self._service
         if self.started and service is not None and service.engine is not None:
             service.submit(question(service.engine))
+
+    def engine(self) -> Engine | None:
+        """Return the engine, while it is started."""
+        service = self._service
+        return service.engine if self.started and service is not None else None
+
+    def health(self) -> Health:
+        """Tell how the replica is, without asking its thread: that may be stuck."""
+        engine = self.engine()
+        return self.not_running() if engine is None else engine.health()
 
     def not_running(self) -> Health:
         """Tell the health of a scheduler that is not started."""

@@ -52,6 +52,6 @@ class Link:
                 self._app,
                 type(exc).__name__,
                 exc,
-                extra={"event": "store.away"},
+                extra={"event": "store.away", "error": type(exc).__name__},
                 exc_info=exc if log.isEnabledFor(logging.DEBUG) else None,
             )

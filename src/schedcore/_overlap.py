@@ -41,7 +41,7 @@ def _send(draft: Draft, lower: Micros, upper: Micros, kind: Kind, missed: int) -
     state = draft.state
     at = next_after(state.spec, lower)
     while at is not None and at <= upper:
-        if _room(state) <= 0:
+        if room(state) <= 0:
             return at
         draft.dispatch(draft.trigger(at, kind, missed))
         at = next_after(state.spec, at)
@@ -70,10 +70,10 @@ def room_to_line_up(draft: Draft) -> int:
 def admit_by_hand(draft: Draft, trigger: Trigger, now: Micros) -> str:
     """Send, queue or skip what was asked for by hand; which of these, as a word."""
     state = draft.state
-    if state.outstanding and _room(state) <= 0:
+    if state.outstanding and room(state) <= 0:
         draft.drop_lost()
     draft.learn(trigger.key, "sent", now)
-    if _room(state) > 0:
+    if room(state) > 0:
         draft.dispatch(trigger)
         return "sent"
     if not _enqueue(draft, trigger):
@@ -82,7 +82,8 @@ def admit_by_hand(draft: Draft, trigger: Trigger, now: Micros) -> str:
     return "waiting"
 
 
-def _room(state: JobState) -> int:
+def room(state: JobState) -> int:
+    """Tell how many triggers the overlap policy lets through now."""
     if state.spec.options.overlap == "allow":
         return LIMIT - len(state.outstanding)
     return 0 if state.outstanding or state.waiting else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from schedcore._clock import StoreClock
 from schedcore._commit import Committer
@@ -40,6 +41,7 @@ class Pulse:
         self.last_beat: Micros = 0
         self.restarted_at: Micros = 0
         self.stepped: Micros = 0
+        self.said: Mapping[tuple[str, str], str] = {}
         self._backend = backend
         self._replica = replica
         self._clock = clock
@@ -66,7 +68,9 @@ class Pulse:
         stepped = self.stepped = self._clock.measure(sent, received, answer.now)
         if stepped:
             log.warning(
-                "the store's clock stepped by %.1f s", stepped / SECOND, extra={"event": "clock.step"}
+                "the store's clock stepped by %.1f s",
+                stepped / SECOND,
+                extra={"event": "clock.step", "step": stepped / SECOND},
             )
         self._warn_of_skew()
         if answer.gap > 60 * SECOND or not self.restarted_at:
@@ -117,7 +121,13 @@ class Pulse:
         if places <= 0 or not jobs:
             return ()
         lapsed = await self._backend.bus.lapsed(jobs, places)
-        return await self._backend.bus.take_over(lapsed) if lapsed else ()
+        if not lapsed:
+            return ()
+        self.said = {}
+        with suppress(Exception):  # without what their last holders said they are taken over all the same
+            held = await self._backend.store.held({delivery.trigger.job for delivery in lapsed})
+            self.said = {(h.delivery.trigger.job, h.delivery.trigger.key): h.note for h in held if h.note}
+        return await self._backend.bus.take_over(lapsed)
 
     async def wait(self) -> None:
         """Wait for the next beat."""

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from schedcore import _definitions
 from schedcore._commit import Committer
-from schedcore._draft import Draft
+from schedcore._draft import Draft, Outcome
 from schedcore._reporter import Reporter
-from schedcore._runner import Runner, verdict
-from schedcore._state import JobState
-from schedcore.protocols import Delivery, Row
+from schedcore._runner import Runner
+from schedcore._state import SECOND, JobState
+from schedcore.protocols import Delivery, Micros, Row, Status
+from schedcore.watching import TakenOver
 
 log = logging.getLogger("schedcore")
 
+LAST_DELIVERY = 5
 
-def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Reporter) -> None:
-    """Run what was taken over, or record why it is not run again; what nobody had before is simply run."""
+MERGE: Micros = 6 * SECOND
+"""For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
+
+
+def start_taken(
+    deliveries: Sequence[Delivery], runner: Runner, reporter: Reporter, said: Mapping[tuple[str, str], str]
+) -> None:
+    """Run what was taken over, or record why it is not run again; what nobody had before is simply run.
+
+    `said` is the last progress of each, by (job, key).
+    """
     starting = [delivery for delivery in deliveries if delivery.number == 1]
     for delivery in deliveries:
         if delivery.number == 1:
@@ -26,14 +37,55 @@ def start_taken(deliveries: Sequence[Delivery], runner: Runner, reporter: Report
             "taken over: job %s, delivery %d, its replica did not renew the lease",
             delivery.trigger.job,
             delivery.number,
-            extra={"event": "run.taken_over", "job": delivery.trigger.job, "delivery": delivery.number},
+            extra={
+                "event": "run.taken_over",
+                "job": delivery.trigger.job,
+                "key": delivery.trigger.key,
+                "delivery": delivery.number,
+            },
         )
-        outcome = verdict(delivery)
+        if runner.observers.all:
+            runner.observers.tell(TakenOver(delivery))
+        outcome = verdict(delivery, said.get((delivery.trigger.job, delivery.trigger.key), ""))
         if outcome is None:
             starting.append(delivery)
         else:
             reporter.report(delivery, outcome)
-    runner.start(starting)
+    runner.start(starting, said)
+
+
+def say_moved(app: str) -> None:
+    """Say that the store may have lost data."""
+    log.warning(
+        "the store of app %s was restarted or is another server: firing pauses for %d s, "
+        "in which the replicas compare what they remember with what it has",
+        app,
+        MERGE // SECOND,
+        extra={"event": "store.moved"},
+    )
+
+
+def say_lost(app: str) -> None:
+    """Say that it did."""
+    log.error(
+        "the store of app %s lost data: runs since its last save may be lost or repeated; "
+        "firing pauses for %d s",
+        app,
+        MERGE // SECOND,
+        extra={"event": "store.lost_data"},
+    )
+
+
+def verdict(delivery: Delivery, said: str = "") -> Outcome | None:
+    """Decide a take-over that is not to be run: lost under at most once, dead after the last delivery."""
+    progress = f"; its last progress: {said}" if said else ""
+    if getattr(delivery.trigger.options, "delivery", "") == "at_most_once":
+        return Outcome(Status.LOST, f"its replica was gone, and the job is to run at most once{progress}")
+    if delivery.number > LAST_DELIVERY:
+        return Outcome(
+            Status.DEAD, f"{LAST_DELIVERY} deliveries ended with the death of their replica{progress}"
+        )
+    return None
 
 
 async def put_back(committer: Committer) -> bool:

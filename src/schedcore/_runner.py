@@ -12,14 +12,14 @@ from schedcore._draft import Outcome
 from schedcore._execute import STOPPING, Execution
 from schedcore._jobs import Job
 from schedcore._launch import Launcher
-from schedcore.protocols import Delivery, Micros, Status
+from schedcore._observers import Observers
+from schedcore.protocols import Delivery, Micros
+from schedcore.watching import LeaseLost
 
 log = logging.getLogger("schedcore")
 
 AHEAD = 16
 """How many plain functions may wait for a thread."""
-
-LAST_DELIVERY = 5
 
 PAUSE = 0.01
 """How many seconds without a start make the end of a burst."""
@@ -44,6 +44,7 @@ class Runner:
         *,
         concurrency: int,
         threads: int,
+        observers: Observers,
     ) -> None:
         """Begin with nothing of `jobs`; the engine sets `launcher`, `report` and `hurry`."""
         self.held: dict[int, Execution] = {}
@@ -51,6 +52,7 @@ class Runner:
         self.report: Callable[[Delivery, Outcome | None], None]
         self.hurry: Callable[[], None]
         self.accepting = True
+        self.observers = observers
         self._jobs = jobs
         self._names: tuple[frozenset[str], frozenset[str]] | None = None
         self._blocked = False
@@ -119,8 +121,13 @@ class Runner:
             await self.freed.wait()
         return places
 
-    def start(self, deliveries: Sequence[Delivery]) -> None:
-        """Have these run; one that is the third of its trigger or later waits before it begins."""
+    def start(
+        self, deliveries: Sequence[Delivery], said: Mapping[tuple[str, str], str] | None = None
+    ) -> None:
+        """Have these run; one that is the third of its trigger or later waits before it begins.
+
+        `said` is, by (job, key), the last progress of those that were taken over.
+        """
         coroutines = []
         self._started_at = asyncio.get_running_loop().time()
         for delivery in deliveries:
@@ -128,7 +135,8 @@ class Runner:
             if job is None or not self.accepting or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
-            execution = Execution(delivery, job, self._now, self._random)
+            previous = said.get((delivery.trigger.job, delivery.trigger.key), "") if said else ""
+            execution = Execution(delivery, job, self._now, self._random, self.observers, previous)
             self.held[delivery.token] = execution
             self._running += 1
             self._plain += not job.is_coroutine
@@ -224,12 +232,15 @@ class Runner:
         """End what somebody else runs by now; its result would be refused."""
         execution = self.held.pop(delivery.token, None)
         if execution is not None:
+            trigger, token = delivery.trigger, delivery.token
             log.warning(
                 "lease lost: job %s, token %d; another replica has the run",
-                delivery.trigger.job,
-                delivery.token,
-                extra={"event": "lease.lost", "job": delivery.trigger.job, "token": delivery.token},
+                trigger.job,
+                token,
+                extra={"event": "lease.lost", "job": trigger.job, "key": trigger.key, "token": token},
             )
+            if self.observers.all:
+                self.observers.tell(LeaseLost(delivery))
             execution.interrupt("another replica has taken the run over")
             if execution.decide():
                 self.ended(execution, None)
@@ -251,9 +262,9 @@ class Runner:
     def notes(self) -> dict[tuple[str, str], str]:
         """Tell the progress of what is running, by (job, key)."""
         return {
-            (e.delivery.trigger.job, e.delivery.trigger.key): e.context._progress
+            (e.delivery.trigger.job, e.delivery.trigger.key): note
             for e in self.held.values()
-            if e.context._progress
+            if (note := e.context._note())
         }
 
     async def drain(self, patience: float) -> list[Execution]:
@@ -285,12 +296,3 @@ class Runner:
         """Cancel what was to begin later."""
         for timer in self._timers.values():
             timer.cancel()
-
-
-def verdict(delivery: Delivery) -> Outcome | None:
-    """Decide a take-over that is not to be run: lost under at most once, dead after the last delivery."""
-    if getattr(delivery.trigger.options, "delivery", "") == "at_most_once":
-        return Outcome(Status.LOST, "its replica was gone, and the job is to run at most once")
-    if delivery.number > LAST_DELIVERY:
-        return Outcome(Status.DEAD, f"{LAST_DELIVERY} deliveries ended with the death of their replica")
-    return None

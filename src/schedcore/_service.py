@@ -17,10 +17,13 @@ from typing import Any, TypeVar
 from schedcore._clock import SystemClock
 from schedcore._control import Control, OneTry
 from schedcore._engine import Engine
+from schedcore._hooks import Hooks
 from schedcore._jobs import Job
 from schedcore._launch import OtherLoop
 from schedcore._loop_thread import LoopThread
+from schedcore._observers import Observers
 from schedcore._threads import Threads
+from schedcore._watchdog import Guard
 from schedcore.protocols import Backend
 
 log = logging.getLogger("schedcore")
@@ -37,9 +40,18 @@ class Service:
     """Owns the engine's thread. Made when a scheduler is started or first asked something."""
 
     def __init__(
-        self, app: str, backend: Backend, jobs: dict[str, Job], concurrency: int, threads: int
+        self,
+        app: str,
+        backend: Backend,
+        jobs: dict[str, Job],
+        concurrency: int,
+        threads: int,
+        observers: Observers,
+        hooks: Hooks,
     ) -> None:
         """Make the thread; nothing connects yet."""
+        self._hooks = hooks
+        self._observers = observers
         self.app = app
         self.replica = replica_id()
         self.backend = backend
@@ -52,6 +64,7 @@ class Service:
         self._running: asyncio.Task[None] | None = None
         self._before: list[tuple[Engine, asyncio.Task[None]]] = []
         self._control: Control | None = None
+        self._guard: Guard | None = None
         self._opening: asyncio.Lock | None = None
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
@@ -72,7 +85,7 @@ class Service:
             if self._control is None:
                 if self.engine is None:
                     await OneTry().call(lambda: self.backend.open(self.replica))
-                self._control = Control(self.backend, self.replica)
+                self._control = Control(self.backend, self.replica, self._observers)
         return self._control
 
     async def start(self, target: asyncio.AbstractEventLoop | None) -> None:
@@ -89,16 +102,24 @@ class Service:
             random=random.Random(),
             concurrency=self._concurrency,
             threads=self._threads.limit,
-            facts={"host": socket.gethostname(), "pid": os.getpid(), "version": _version()},
+            facts={
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "version": _version(),
+                "concurrency": self._concurrency,
+            },
+            observers=self._observers,
         )
         if target is None:
             self._own_target = self._own_target or LoopThread(f"schedcore-{self.app}-jobs")
             target = self._own_target.loop
+        self._hooks.target = target
         runner = engine.runner
         launcher = OtherLoop(
             target, self._threads, runner.ended, runner.vacated, runner.nudge, runner.loop_blocked
         )
-        self._running = asyncio.create_task(engine.run(launcher))
+        running = self._running = asyncio.create_task(engine.run(launcher))
+        self._guard = Guard(engine, self.submit, running.done)
         await _either(engine.ready.wait(), engine.link.ever_failed.wait())
         _collect_once()
 
@@ -106,6 +127,8 @@ class Service:
         """Stop the engine; the names of jobs whose plain functions still run, their leases being renewed."""
         if self.engine is None:
             return []
+        if self._guard is not None:
+            self._guard.stop()
         left = await self.engine.stop(drain)
         return left + [e.job.name for engine, _ in self._before for e in engine.runner.held.values()]
 
@@ -142,6 +165,7 @@ class Service:
     def end(self) -> None:
         """Say goodbye, disconnect, and end the threads; a function that still runs keeps its own."""
         self.submit(self._leave()).result()
+        self._hooks.close()
         self._threads.close()
         if self._own_target is not None:
             self._own_target.stop()

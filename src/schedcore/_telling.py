@@ -1,21 +1,34 @@
-"""What a run failed of, told for the history and for the log."""
+"""What became of runs, told for the history and for the log."""
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from schedcore._state import Options
+from schedcore._units import to_datetime
 from schedcore.errors import SchedcoreError
-from schedcore.protocols import Micros
+from schedcore.protocols import Micros, Run, Status
 
 TRACEBACK_LIMIT = 8192
 
 LINE = 400
 """So many characters of it are told in the log."""
 
+LEVELS = {
+    Status.SKIPPED: logging.INFO,
+    Status.PAUSED: logging.INFO,
+    Status.MISSED: logging.WARNING,
+    Status.LOST: logging.WARNING,
+    Status.DEAD: logging.ERROR,
+}
+
 _OURS = str(Path(__file__).parent) + os.sep
+
+log = logging.getLogger("schedcore")
 
 
 class TimeUpError(TimeoutError):
@@ -83,3 +96,27 @@ def describe_shortly(error: BaseException, options: Options) -> str:
     name = type(error).__name__
     message = in_a_line(message_of(error)) if options.traceback else ""
     return f"{name}: {message}" if message else name
+
+
+def tell_undone(runs: Sequence[Run]) -> None:
+    """Say what did not run; what ran was said when it ended."""
+    for run in runs:
+        level = LEVELS.get(run.status)
+        if level is not None:
+            log.log(
+                level,
+                "job %s: %d %s, the first at %s (%s)",
+                run.job,
+                run.count,
+                run.status,
+                to_datetime(run.scheduled_at).isoformat(),
+                run.detail,
+                extra={
+                    "event": f"run.{run.status}",
+                    "job": run.job,
+                    "status": str(run.status),
+                    "key": run.key,
+                    "count": run.count,
+                    "reason": run.detail,
+                },
+            )

@@ -41,6 +41,7 @@ class Ticker:
         self._changed = asyncio.Event()
         self._caught_up = asyncio.Event()
         self._caught_up.set()
+        self._busy_since: Micros | None = None
 
     def schedule(self, jobs: Iterable[str]) -> None:
         """Look at these jobs' rows again, and find out when they are due."""
@@ -87,17 +88,18 @@ class Ticker:
             del self._at[heapq.heappop(self._heap)]
         return None
 
-    def overdue(self) -> tuple[str, Micros] | None:
-        """Tell the job that has been due for longest, and since when, if any is."""
-        first = self.next_due()
-        if first is None or first > self._clock.now():
-            return None
-        return self._at[first][-1], first
+    def behind(self) -> Micros:
+        """Tell for how long it has been at what it is doing, or should have been; from any thread."""
+        first = min(list(self._due.values()), default=None)
+        began = self._busy_since if first is None else min(first, self._busy_since or first)
+        return 0 if began is None else max(0, self._clock.now() - max(began, self.hold_until))
 
     async def run(self) -> None:
         """Decide what is due, for ever."""
         while True:
+            self._busy_since = None
             await self._until_due()
+            self._busy_since = self._clock.now()
             due = self._pop_due()
             self._caught_up.clear()
             try:

@@ -17,6 +17,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _current: ContextVar[RunContext] = ContextVar("schedcore_current_run")
 
 
+NOTE = 400
+"""So many characters of a run's progress travel with each beat."""
+
+
 class Flag:
     """A flag that is set once, from any thread; true in a condition once it is."""
 
@@ -60,10 +64,20 @@ class RunContext:
         attempt: 1 and one more per retry within this delivery.
     """
 
-    __slots__ = ("_cancelled", "_deadline", "_delivery", "_doubt", "_log", "_progress", "attempt")
+    __slots__ = (
+        "_cancelled",
+        "_deadline",
+        "_delivery",
+        "_doubt",
+        "_log",
+        "_previous",
+        "_progress",
+        "attempt",
+    )
 
-    def __init__(self, delivery: Delivery) -> None:
-        """Made by the runner, once per delivery."""
+    def __init__(self, delivery: Delivery, previous: str = "") -> None:
+        """Made by the runner, once per delivery; `previous` is what the one before said last."""
+        self._previous = previous
         self._delivery = delivery
         self._deadline: Micros | None = None
         self._log: logging.LoggerAdapter[logging.Logger] | None = None
@@ -146,8 +160,21 @@ class RunContext:
             self._log = RunLog(self)
         return self._log
 
+    def _note(self) -> str:
+        """Tell for the store what was said last, in this delivery or before it."""
+        return (self._progress or self._previous)[:NOTE]
+
+    @property
+    def previous_progress(self) -> str:
+        """What the run had said last when its replica died, after a take-over: where to go on; else empty."""
+        return self._previous
+
     def progress(self, done: float | None = None, total: float | None = None, note: str = "") -> None:
-        """Say how far the run is; the last word stays with the run's line in the history."""
+        """Say how far the run is: as often as you like, the store hears the last word with the next beat.
+
+        The beginning of a long note is what others see while it runs; the last word stays with the run's line
+        in the history.
+        """
         share = "" if done is None else f"{done:g}" if total is None else f"{done:g}/{total:g}"
         self._progress = " ".join(part for part in (share, note) if part)[:8192]
 

@@ -85,12 +85,13 @@ class Command:
         try:
             await self.job(run)
         except CommandFailedError as exc:
-            run.log.warning("%s", self.job.in_the_log(run, str(exc)))
+            run.log.warning("%s", self.job.in_the_log(run, str(exc)), extra={"event": "command.failed"})
             raise
         except asyncio.CancelledError:
-            run.log.warning("%s", self.job.in_the_log(run, run._progress))
+            told = self.job.in_the_log(run, run._progress)
+            run.log.warning("%s", told, extra={"event": "command.cancelled"})
             raise
-        run.log.info("%s", self.job.in_the_log(run, run._progress))
+        run.log.info("%s", self.job.in_the_log(run, run._progress), extra={"event": "command.succeeded"})
 
 
 def _tell_users(path: str | os.PathLike[str], lines: Sequence[CrontabLine]) -> None:
@@ -101,7 +102,11 @@ def _tell_users(path: str | os.PathLike[str], lines: Sequence[CrontabLine]) -> N
             "pass system=True if these are users, or system=False if they are programs"
         )
     for doubt in doubtful:
-        log.warning("%s; pass system=True if it is who runs the line, or system=False if all is well", doubt)
+        log.warning(
+            "%s; pass system=True if it is who runs the line, or system=False if all is well",
+            doubt,
+            extra={"event": "crontab.doubt"},
+        )
 
 
 def _together(errors: list[CrontabError]) -> CrontabError:

@@ -26,7 +26,9 @@ from schedcore.values import (
     APP_ROW,
     Answer,
     Beat,
+    Condition,
     Delivery,
+    Finding,
     Holding,
     Keep,
     Kind,
@@ -47,14 +49,18 @@ __all__ = [
     "Answer",
     "Backend",
     "Beat",
+    "Condition",
     "Delivery",
+    "Examining",
     "Executor",
+    "Finding",
     "Holding",
     "Keep",
     "Kind",
     "Locker",
     "Micros",
     "Places",
+    "Purging",
     "Renewal",
     "Replica",
     "Row",
@@ -184,10 +190,15 @@ class Executor(Protocol):
 class Store(Protocol):
     """Reads what the bus wrote, and keeps who is alive.
 
-    * `rows` of named jobs answers for each of them, absent ones as version 0, with `held` always read.
+    * `rows` of named jobs answers for each of them, absent ones as version 0, with `held` always read: no
+      sooner than the row, or what was just sent is taken for lost.
     * `rows(None)` is without the app's own row, in the order of the names' bytes.
     * A job keeps its newest `Keep.lines` lines, and its newest `Keep.failures` that are no success.
-    * `beat` keeps a replica among the living for `ttl`, and answers with the store's own now.
+      Newest is what was written last. What goes with a deleted row is not its history.
+    * `runs` heeds what is empty or 0: no `statuses` are none.
+    * `beat` keeps the replica that is named among the living for `ttl`, and answers with the store's own now.
+      Saying goodbye gives no delivery back.
+    * What is over leaves nothing: finished triggers, replicas that are gone, old lines, old ids of steps.
     """
 
     async def now(self) -> Micros:
@@ -226,6 +237,30 @@ class Store(Protocol):
         ...
 
 
+class Examining(Protocol):
+    """What a store may be able to do as well: to look at its server, for `schedcore doctor`.
+
+    * Only what concerns operation: is it kept, may it be lost, is there room, may we do what we have to.
+    * Nothing is changed by it. What cannot be told, for want of a right, say, is a finding too.
+    """
+
+    async def examine(self) -> Sequence[Finding]:
+        """Tell how the server is, each thing with a remedy unless it is as it should be."""
+        ...
+
+
+class Purging(Protocol):
+    """What a store may be able to do as well: to forget its app.
+
+    * `purge` removes all that there is of the app: rows, history, what is unfinished, who lives.
+    * Other apps are left alone. Replicas that live notice a loss of data, and put back what they remember.
+    """
+
+    async def purge(self) -> bool:
+        """Remove it; tell whether there was anything."""
+        ...
+
+
 class Backend(Protocol):
     """Locker, bus, executor and store of one app, as one entry point of `schedcore.backends` makes them.
 
@@ -244,7 +279,8 @@ class Backend(Protocol):
     async def open(self, replica: str) -> None:
         """Connect as `replica`, on the running loop; repeated after a failure.
 
-        It may come while an earlier `close` is still at work.
+        It may come while an earlier `close` is still at work, and in a child that was forked while this
+        process had it open.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from schedcore._answers import Health
 from schedcore._functions import name_of, place_of
+from schedcore._hooked import Hooked
 from schedcore._jobs import Job, JobFunction, JobOptions, check_name, check_number, make_job
 from schedcore._questions import Questions
 from schedcore._units import Seconds, seconds
@@ -20,12 +21,13 @@ from schedcore.schedules import Schedule
 
 if TYPE_CHECKING:
     from schedcore._control import Control
+    from schedcore.watching import Glance, Observer
 
 F = TypeVar("F", bound=JobFunction)
 T = TypeVar("T")
 
 
-class Scheduler(Questions):
+class Scheduler(Questions, Hooked):
     """One replica of an app: its jobs, the engine that runs them, and all that can be asked about them.
 
     Nothing connects and no thread is made before it is started or first asked something. Jobs may be
@@ -61,12 +63,18 @@ class Scheduler(Questions):
         check_number("threads", threads)
         # Declared and asked later: whoever only imports us need not wait for asyncio and the engine.
         from schedcore import _plugins
+        from schedcore._hooks import Hooks
         from schedcore._lifetimes import Lifetime
+        from schedcore._observers import Observers
 
         self._backend = _plugins.load(app, backend, options)
         self._jobs: dict[str, Job] = {}
         self._drain = seconds("drain", drain)
-        self._lifetime = Lifetime(app, self._backend, self._jobs, concurrency, threads)
+        self._observers = Observers()
+        self._hooks = Hooks(self._jobs)
+        self._lifetime = Lifetime(
+            app, self._backend, self._jobs, concurrency, threads, self._observers, self._hooks
+        )
         self.blocking = Blocking(self)
 
     def __repr__(self) -> str:
@@ -108,7 +116,13 @@ class Scheduler(Questions):
                 "rename one of them, or remove_job() the first"
             )
         self._jobs[name] = job
+        if job.hooks:
+            self._listen()
         self._lifetime.tell(lambda engine: engine.added(job))
+
+    def observe(self, observer: Observer) -> None:
+        """Have `observer` told what happens in this replica from now on: what metrics are made of, say."""
+        self._observers.add(observer)
 
     async def remove_job(self, name: str) -> None:
         """Stop having a job; a run of it that has begun goes on.
@@ -202,7 +216,14 @@ class Scheduler(Questions):
 
     async def health(self) -> Health:
         """Tell how this replica is; `running` is false while it is not started."""
-        return await self._lifetime.ask_engine(_health, self._lifetime.not_running)
+        return self._lifetime.health()
+
+    def glance(self) -> Glance:
+        """Tell what this replica knows of itself and of its jobs, from any thread, without asking anybody."""
+        from schedcore.watching import Glance
+
+        engine = self._lifetime.engine()
+        return Glance(self._lifetime.health(), () if engine is None else engine.glance())
 
     def _check_may_block(self) -> None:
         self._lifetime.check_no_loop("blocking", "await the same method of the scheduler itself there")
@@ -215,7 +236,7 @@ class Scheduler(Questions):
     def wait_for_health(self) -> Health:
         """Block on `health`; for `scheduler.blocking`."""
         self._check_may_block()
-        return self._lifetime.ask_engine_blocking(_health, self._lifetime.not_running)
+        return self._lifetime.health()
 
     def wait_for_removal(self, name: str) -> None:
         """Block on `remove_job`; for `scheduler.blocking`."""
@@ -223,7 +244,3 @@ class Scheduler(Questions):
         self._lifetime.ask_engine_blocking(
             lambda engine: engine.remove(self._pop(name)), lambda: self._pop(name)
         )
-
-
-async def _health(engine: Any) -> Health:
-    return engine.health()  # type: ignore[no-any-return]

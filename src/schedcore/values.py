@@ -52,6 +52,14 @@ class Verdict(StrEnum):
     NOT_OURS = "not ours"
 
 
+class Condition(StrEnum):
+    """How something is that operation needs."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
 @attrs.frozen
 class Trigger:
     """The event "job J, time T": identity (job, key), where a scheduled one's key is its time.
@@ -211,3 +219,13 @@ class Replica:
     id: str
     facts: Mapping[str, object]
     beat_at: Micros
+
+
+@attrs.frozen
+class Finding:
+    """One thing that was looked at: how it is, what was seen, and what to do about it."""
+
+    check: str
+    verdict: Condition
+    detail: str
+    remedy: str = ""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 from unittest import mock
 from uuid import uuid4
 
@@ -88,9 +89,9 @@ class Shop:
         self._replicas.append(process)
         return process
 
-    def scheduler(self) -> Scheduler:
+    def scheduler(self, **options: Any) -> Scheduler:
         """Make one of the same app; whoever does stops it."""
-        return Scheduler(self.app, backend="redis", url=self.url)
+        return Scheduler(self.app, backend="redis", url=self.url, **options)
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait for what replicas bring about."""

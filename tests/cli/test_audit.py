@@ -7,6 +7,7 @@ import pytest
 import redis
 from tests.cli.conftest import Ask, Shop
 
+from schedcore import _recent
 from schedcore._cli_main import invoke
 
 
@@ -50,6 +51,42 @@ def test_a_line_that_somebody_removed_is_unaccounted_for(shop: Shop) -> None:
     assert "1 unaccounted" in done.stdout.splitlines()[-1]
 
 
+def test_an_audit_reports_exactly_what_was_tampered_with(closed_shop: Shop) -> None:
+    """A line removed, one added for no scheduled time, one for a time that ran: these, and nothing else."""
+    scheduler = closed_shop.scheduler()
+    scheduler.add_job("often", "@every 1s", lambda: None)
+    with scheduler:
+        closed_shop.until(lambda: len(scheduler.blocking.history("often")) > 5)
+    key = f"schedcore:{{{closed_shop.app}}}:runs:often"
+    begin = json.loads(closed_shop.ask("history", "often", "--json"))[-1]["scheduled_at"]
+    span = ("--from", begin, "--to", datetime.now(UTC).isoformat(), "--json")
+    (sound,) = json.loads(closed_shop.ask("audit", "often", *span))
+    assert sound["counts"].keys() <= {"ran once", "skipped", "undecided"}
+    with redis.Redis.from_url(closed_shop.url) as client:
+        lines = [line for line in client.lrange(key, 0, -1) if b'"status":"succeeded"' in line]
+        removed, doubled, before = lines[1:4]
+        client.lrem(key, 1, removed)
+        number, _, data = doubled.partition(b" ")
+        at = json.loads(before.partition(b" ")[2])["scheduled_at"]
+        fake = data.replace(
+            b'"scheduled_at":%d' % json.loads(data)["scheduled_at"], b'"scheduled_at":%d' % (at + 500_000)
+        )
+        client.linsert(key, "AFTER", doubled, number[:-1] + b"0 " + fake)
+        client.linsert(key, "AFTER", doubled, number[:-1] + b"0 " + data)
+    (found,) = json.loads(closed_shop.ask("audit", "often", *span, status=1))
+    strange = {stretch["found"]: stretch for stretch in found["stretches"]}
+    assert found["unaccounted"] == 1
+    assert micros(strange["unaccounted"]["first"]) == json.loads(removed.partition(b" ")[2])["scheduled_at"]
+    assert micros(strange["unscheduled"]["first"]) == at + 500_000
+    assert micros(strange["ran again"]["first"]) == json.loads(data)["scheduled_at"]
+    added = {"unaccounted": 1, "unscheduled": 1, "ran again": 1}
+    assert {**sound["counts"], "ran once": sound["counts"]["ran once"] - 2} | added == found["counts"]
+
+
+def micros(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
+
+
 def test_what_cannot_be_known_is_said(closed_shop: Shop) -> None:
     """That a job is younger goes to standard error, and is no failure."""
     done = closed_shop.run("audit", "--from", "2026-01-01")
@@ -58,10 +95,45 @@ def test_what_cannot_be_known_is_said(closed_shop: Shop) -> None:
     assert len([line for line in done.stderr.splitlines() if "first declared then" in line]) == 3
 
 
+def test_without_a_time_the_latest_ones_are_audited(shop: Shop) -> None:
+    """How far it looked is said on standard error; a job that is due often is not audited for a whole day."""
+    done = shop.run("audit", "tick", "--json")
+    assert done.returncode == 0
+    (found,) = json.loads(done.stdout)
+    begin, end = (datetime.fromisoformat(found[name]) for name in ("after", "until"))
+    assert 999 <= (end - begin).total_seconds() <= 1001
+    assert "audited was the last day, or its last 1,000 times if these are fewer; --from" in done.stderr
+    (found,) = json.loads(shop.run("audit", "slow", "--json").stdout)
+    begin, end = (datetime.fromisoformat(found[name]) for name in ("after", "until"))
+    assert (end - begin).total_seconds() == pytest.approx(86_400, abs=1)
+
+
+def test_of_all_jobs_as_many_as_there_is_time_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was left out is said, with how to go on; in the end each job was audited once."""
+    monkeypatch.setattr(_recent, "PATIENCE", 0)
+    monkeypatch.setattr(_recent, "PAGE", 3)
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    audited, words = [], ["audit", "--json"]
+    for expected in (3, 3, 1):
+        assert invoke(words) in (0, 1)  # another test takes a line away
+        told = capsys.readouterr()
+        found = json.loads(told.out)
+        assert len(found) == expected
+        audited += [each["job"] for each in found]
+        words = ["audit", "--json", "--after-job", audited[-1]]
+        assert (f"only 3 were looked at, up to {audited[-1]}: --after-job" in told.err) is (expected == 3)
+    assert audited == sorted(job["name"] for job in json.loads(shop.ask("jobs", "--json")))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["audit", "report"], "Missing option '--from'"),
+        (["audit", "report", "--to", "2026-01-01"], "--to goes with --from"),
+        (["audit", "report", "--after-job", "reply"], "--after-job goes with neither JOB nor --from"),
+        (["audit", "repot"], "did you mean 'report'"),
         (["audit", "report", "--from", "soon"], "--from 'soon' is no instant; write e.g. 2026-12-24"),
         (["audit", "report", "--from", "2026-01-02", "--to", "2026-01-01"], "--to is before --from"),
         (["audit", "report", "--from", "2999-01-02"], "nothing was due between the two"),
@@ -73,9 +145,3 @@ def test_what_cannot_be_known_is_said(closed_shop: Shop) -> None:
 def test_what_cannot_be_used_is_refused(refused: Ask, words: list[str], said: str) -> None:
     """One line says what is wrong and what would be right; the status is 2, and nothing has changed."""
     assert said in refused(*words)
-
-
-def test_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    """--help shows how the command is written."""
-    assert invoke(["audit", "--help"]) == 0
-    assert "  schedcore audit report --from " in capsys.readouterr().out

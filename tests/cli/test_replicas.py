@@ -10,7 +10,6 @@ from tests.cli.conftest import Ask, Shop
 
 from sched_redis import RedisBackend
 from schedcore import Scheduler
-from schedcore._cli_main import invoke
 from schedcore._draft import Draft, Outcome
 from schedcore.protocols import Status, Verdict
 
@@ -76,6 +75,7 @@ def test_the_living_replicas_are_listed(shop: Shop) -> None:
     (replica,) = json.loads(shop.ask("replicas", "--json"))
     assert set(replica) == {
         *("id", "host", "pid", "version", "started_at", "beat_at", "offset", "jobs", "running"),
+        *("concurrency", "differing"),
     }
     assert replica["version"] == version("schedcore")
     assert replica["jobs"] == 7
@@ -151,13 +151,6 @@ def test_a_payload_is_kept_of_what_was_given_up_only(closed_shop: Shop) -> None:
 def test_what_cannot_be_used_is_refused(refused: Ask, words: list[str], said: str) -> None:
     """One line says what is wrong and what would be right; the status is 2, and nothing has changed."""
     assert said in refused(*words)
-
-
-@pytest.mark.parametrize("command", ["cancel", "replicas", "dead list", "dead show", "dead retry"])
-def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """--help shows how the command is written."""
-    assert invoke([*command.split(), "--help"]) == 0
-    assert f"  schedcore {command} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["replicas"], ["dead", "list"], ["cancel", "tick", "--all", "--json"]])

@@ -1,10 +1,13 @@
 """`schedcore run`: an application or a crontab in the foreground, until a signal."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -276,3 +279,59 @@ def test_equal_lines_of_two_files_are_two_jobs(tmp_path: Path, capsys: pytest.Ca
     names = [word for word in capsys.readouterr().out.split() if word.startswith("backup-all-")]
     assert len(set(names)) == 2
     assert names[1] == f"{names[0]}-2"
+
+
+def test_the_log_in_json(tmp_path: Path, start: Start) -> None:
+    """With --log-format json each line of the log is an object, with the event and whose it is."""
+    (tmp_path / "app.py").write_text(
+        "from schedcore import Scheduler\nscheduler = Scheduler('shop', backend='ram')\n"
+    )
+    running = start("app:scheduler", "--log-format", "json")
+    running.until_logged("backend.notice")
+    running.process.send_signal(signal.SIGINT)
+    lines = [json.loads(line) for line in running.end().splitlines()]
+    assert [(line["event"], line.get("app")) for line in lines] == [
+        ("app.jobs", "shop"),
+        ("backend.notice", None),
+        ("stop.begun", None),
+    ]
+
+
+def test_the_probes_of_a_replica(tmp_path: Path, start: Start) -> None:
+    """With --health-port the process says that it is ready; a port that is taken is one line, status 2."""
+    (tmp_path / "app.py").write_text(
+        "from schedcore import Scheduler\nscheduler = Scheduler('shop', backend='ram')\n"
+    )
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        told = start("app:scheduler", "--health-port", where).end(status=2).splitlines()[-1]
+        assert told.startswith("schedcore: ")
+        assert f"the port {where.rpartition(':')[2]} for probes cannot be listened on" in told
+    running = start("app:scheduler", "--health-port", where, "--metrics")
+    url, opener = f"http://{where}/ready", urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def ready() -> bool:
+        with suppress(OSError), opener.open(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+        return False
+
+    running.until(ready, "ready")
+    with opener.open(f"http://{where}/metrics", timeout=5) as answer:
+        assert 'schedcore_ready{app="shop"} 1.0' in answer.read().decode()
+    running.process.send_signal(signal.SIGTERM)
+    running.end()
+
+
+@pytest.mark.parametrize("address", ["http", "1:2:x", "70000", ""])
+def test_what_is_no_port_is_refused(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what a port looks like."""
+    assert invoke(["run", "app:scheduler", "--health-port", address]) == 2
+    assert "is no port; write e.g. 8080" in capsys.readouterr().err
+
+
+def test_metrics_without_a_port_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """There would be nobody to ask for them."""
+    assert invoke(["run", "app:scheduler", "--metrics"]) == 2
+    assert "--metrics goes with --health-port" in capsys.readouterr().err

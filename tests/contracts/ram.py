@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sched_ram import Memory, RamBackend
 from schedcore.protocols import Backend, Micros
 from schedcore.testing import World
+from schedcore.testing._growth import weigh
 
 START: Micros = 1_767_225_600_000_000
 
@@ -16,6 +17,7 @@ class RamWorld(World):
     flushes = True
     neighbours = True
     sets_back = True
+    measures = True
 
     def __init__(self) -> None:
         self.now = START
@@ -46,6 +48,10 @@ class RamWorld(World):
     async def advance(self, by: Micros) -> None:
         """Jump."""
         self.now += by
+
+    async def size(self) -> int:
+        """Count all but the ids of steps, of which there are so many at most."""
+        return weigh({name: each for name, each in vars(self.memory).items() if "_committed" not in name})
 
     async def flush(self) -> None:
         """Lose everything."""

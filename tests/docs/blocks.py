@@ -3,7 +3,8 @@
 `python` blocks run one after the other in the document's own namespace. One whose first line is a comment
 such as `# app.py` is also saved under that name; so is a `crontab` block. One whose first line names a file
 in a folder is a file of a project: it is saved without that line, and not run; `(continued)` there says that
-it goes on where the block before it ended. So are `toml` and `sql` blocks. A `text` block is what the python
+it goes on where the block before it ended. So are `toml` and `sql` blocks. One that begins with `# before`
+is of another library, which is not here: it is compiled, and not run. A `text` block is what the python
 block before it printed. In a `console` block the commands of ours are run, and what follows each is what it
 says; a line `^C` there is a press of Ctrl-C once all above it has appeared.
 """
@@ -50,6 +51,9 @@ class RunPython(PythonEvaluator):
 
     def __call__(self, example: Example) -> None:
         if save_for_project(example):
+            return
+        if example.parsed.startswith("# before"):
+            compile(example.parsed, example.path, "exec")
             return
         save(example)
         printed = io.StringIO()

@@ -62,7 +62,7 @@ def test_fences_are_closed_and_named(path: Path) -> None:
     """Every fence is closed, and its language is one that is tested, or none at all for drawings."""
     fences = [line.strip() for line in path.read_text().splitlines() if line.lstrip().startswith("```")]
     assert len(fences) % 2 == 0
-    languages = ("python", "text", "console", "crontab", "sh", "sql", "toml", "dockerfile")
+    languages = ("python", "text", "console", "crontab", "sh", "sql", "toml", "dockerfile", "yaml")
     known = {"```", *(f"```{language}" for language in languages)}
     assert {fence for fence in fences if fence not in known} == set()
     assert all(fence == "```" for fence in fences[1::2])

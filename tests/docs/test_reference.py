@@ -35,6 +35,10 @@ OTHER_DEFAULTS = {
     "until": "None",
     "enabled": "True",
     "retry_on": "Exception",
+    "on_success": "None",
+    "on_failure": "None",
+    "on_missed": "None",
+    "on_dead": "None",
 }
 MICROSECONDS = ("catch_up_within", "grace", "timeout")
 

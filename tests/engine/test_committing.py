@@ -7,7 +7,7 @@ from random import Random
 import attrs
 
 from sched_ram import Memory, RamBackend
-from schedcore._commit import Committer
+from schedcore._commit import BURST, Committer, Rule
 from schedcore._draft import Draft, HeldUnknownError
 from schedcore._link import Link
 from schedcore._state import JobState
@@ -88,7 +88,50 @@ def test_what_the_bus_holds_is_asked_once_for_all_jobs_of_a_burst() -> None:
         await backend.close()
         return asked
 
-    assert asyncio.run(scenario()) == [
-        129,
-        73,
-    ]  # one for each chunk of 128, with the app's row
+    assert asyncio.run(scenario()) == [129, 73], "one for each chunk of 128, with the app's row"
+
+
+def test_who_lost_a_burst_asks_before_the_next_which_rows_are_still_as_it_knows_them() -> None:
+    """Of those that others were faster with it needs not know what the bus holds; asking changes no row."""
+
+    async def scenario() -> tuple[list[int], list[int]]:
+        memory, jobs = Memory(), [f"job-{number}" for number in range(BURST + 50)]
+        backends = [RamBackend("app", memory=memory) for _ in "ab"]
+        for backend in backends:
+            await backend.open("r")
+        faster, slower = [
+            Committer(b, Link("app", Random(1)), r) for b, r in zip(backends, "fs", strict=True)
+        ]
+        await faster.apply(jobs, tick(1), app=False)
+        await slower.read(jobs)
+        await faster.apply(jobs, tick(2), app=False)
+        await slower.apply(jobs, tick(2), app=False)  # it learns that it loses
+        asked, rows = [], backends[1].store.rows
+
+        async def counted(names: Collection[str]) -> Sequence[Row]:
+            asked.append(len(names))
+            return await rows(names)
+
+        backends[1].store.rows = counted
+        await faster.apply(jobs[10:], tick(3), app=False)
+        versions = {row.job: row.version for row in await rows(jobs)}
+        answers = await slower.apply(jobs, tick(3), app=False)
+        assert sorted(answers) == sorted(jobs[:10]), "it decided what was decided already"
+        assert {row.version for row in await rows(jobs[10:])} <= set(versions.values()), "asking changed rows"
+        for backend in backends:
+            await backend.close()
+        return asked, [row.data.mark for row in await rows(jobs)]
+
+    def tick(mark: int) -> Rule:
+        def rule(row: Row, _: Row) -> Draft | Step | None:
+            if row.data is None:
+                return step(row, data=state(mark))
+            if row.data.mark == mark:
+                return None
+            if row.held is None and mark > 2:
+                raise HeldUnknownError
+            return step(row, data=state(mark))
+
+        return rule
+
+    assert asyncio.run(scenario()) == ([11], [3] * (BURST + 50)), "read are the other ten, and the app's row"

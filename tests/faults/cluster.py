@@ -32,6 +32,7 @@ from tests.redis.guard import guard
 
 from schedcore import Scheduler, StoreUnavailableError
 from schedcore._state import JobState
+from schedcore._units import to_datetime
 from schedcore.protocols import Micros, Row, Run
 
 T = TypeVar("T")
@@ -395,6 +396,8 @@ class Cluster:
         """Have the checker say what became of everything; the replicas should have been stopped."""
         for slot in list(self._open_spans):
             self.note_recovered(slot)
+        if not lossy_until:
+            self._audit()
         checker = Checker(
             self.facts(allow),
             self.records(),
@@ -403,6 +406,13 @@ class Cluster:
             lossy_until=lossy_until,
         )
         return checker.check()
+
+    def _audit(self) -> None:
+        """Have the users' own way of checking find that nothing is missing, or should not be there."""
+        begin = to_datetime(min(since for known in self._definitions.values() for _, since in known) - SECOND)
+        for found in self.ask(lambda s: s.blocking.audit(after=begin)):
+            wrong = [each for each in found.stretches if each.found in ("unaccounted", "unscheduled")]
+            assert not wrong, f"audit {found.job}: {wrong}; {found.notes}"
 
     def finish(self, *, allow: Iterable[str] = (), lossy_until: Micros = 0, settle: float = 30) -> Verdict:
         """Let everything come to rest, stop all replicas, and judge."""

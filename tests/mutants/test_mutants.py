@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 from tests.contracts.ram import OneLocker, RamWorld
-from tests.mutants import forgetful, memories, parts
+from tests.mutants import forgetful, memories, parts, strangers
 from tests.mutants.memories import remembering
 
 from sched_ram import DirectExecutor, Memory, RamBackend
@@ -131,6 +131,26 @@ CAUGHT: dict[type, str] = {
     remembering(forgetful.EndlessHistory): "a_job_that_always_fails_has_no_more_history_than_others",
     remembering(forgetful.OneForAllHistory): "each_job_keeps_its_own_lines",
     remembering(forgetful.PrefixHistory): "what_a_step_appends_is_read_under_its_job",
+    strangers.GoodbyeGivesBack: "who_says_goodbye_gives_nothing_back",
+    strangers.BeatsAsItself: "a_beat_is_for_the_replica_that_is_named",
+    strangers.NewerTokensToo: "not_ours_if_the_token_is_not_the_deliverys",
+    strangers.HistoryGoesWithItsRow: "a_job_that_is_removed_leaves_its_lines",
+    strangers.AHundredSteps: "the_last_step_of_a_row_is_still_known_a_thousand_steps_later",
+    strangers.NumbersFollowTheClock: "numbers_rise_although_the_clock_was_set_back",
+    strangers.StepsOfAllApps: "a_step_of_another_app_is_another_step",
+    strangers.FinishedStays: "what_is_over_leaves_nothing",
+    strangers.EverybodyStays: "what_is_over_leaves_nothing",
+    remembering(strangers.UntidyHistory): "what_is_over_leaves_nothing",
+    remembering(strangers.ByTimeHistory): "newest_is_what_was_written_last",
+    remembering(strangers.NoneIsAllHistory): "nothing_and_zero_choose_too",
+    remembering(strangers.ZeroIsNoneHistory): "nothing_and_zero_choose_too",
+    strangers.LooksAtTheFirstFew: "unknown_triggers_hold_up_none_that_are_known",
+    strangers.SleepsOnTheLoop: "a_waiting_receive_leaves_the_loop_alone",
+    strangers.TornGiveBack: "a_give_back_and_a_take_over_at_once_hand_it_out_once",
+    strangers.SendsAfterwards: "who_reads_sees_whole_steps",
+    strangers.WritesLinesAfterwards: "who_reads_sees_whole_steps",
+    strangers.HeldBeforeTheRow: "who_reads_sees_whole_steps",
+    strangers.UnknownIsNothing: "what_a_later_release_wrote_is_kept_as_it_is",
     parts.TornLock: "of_many_that_acquire_one_name_at_once_one_has_it",
 }
 
@@ -158,9 +178,12 @@ class MutantWorld(RamWorld):
         return backends
 
     async def make_neighbour(self) -> Backend:
-        if self.mutant is not parts.AppIgnored:
-            return await super().make_neighbour()
-        return (await self.make_backends(1))[0]
+        if self.mutant is parts.AppIgnored:
+            return (await self.make_backends(1))[0]
+        kind = self.mutant if issubclass(self.mutant, Memory) else Memory
+        other = RamBackend("other", memory=kind(self.clock))
+        await other.open("r0")
+        return other
 
     async def lockers(self) -> tuple[Locker, Locker]:
         if not issubclass(self.mutant, OneLocker):
@@ -197,7 +220,7 @@ def test_a_mutant_is_caught_by_the_test_that_is_named(mutant: type, test: str) -
 def test_every_mutant_is_listed() -> None:
     """None is made and then forgotten; and there are many."""
     listed = {kind.__name__ for kind in CAUGHT}
-    made = {kind.__name__ for module in (forgetful, memories, parts) for kind in mutants(module)}
+    made = {kind.__name__ for module in (forgetful, memories, parts, strangers) for kind in mutants(module)}
     assert made - listed == set()
     assert len(listed) >= 60
 

@@ -1,5 +1,6 @@
 """What only several processes, or a restart, bring to light: a named test finds each of these mistakes."""
 
+import asyncio
 import contextlib
 import os
 import time
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 import attrs
 import pytest
-from sched_sqlite import SqliteBackend
+from sched_sqlite import SqliteBackend, _file
 from sched_sqlite._file import Db, File
 from tests.contracts.ram import RamWorld
 from tests.sqlite.world import SqliteWorld
@@ -18,7 +19,7 @@ from tests.sqlite.world import SqliteWorld
 from sched_ram import Memory, RamBackend
 from sched_ram._backend import RamBus, RamStore
 from schedcore.errors import StoreUnavailableError
-from schedcore.protocols import Answer, Backend, Beat, Locker, Micros, Step, Verdict
+from schedcore.protocols import Answer, Backend, Beat, Delivery, Locker, Micros, Step, Verdict
 from schedcore.testing import BackendContract, World
 
 T = TypeVar("T")
@@ -52,6 +53,62 @@ class LockOfTheDead(File):
         with contextlib.suppress(FileExistsError), lock.open("x") as file:
             file.write(str(os.getpid()))
         return lock.read_text() == str(os.getpid())
+
+
+class DeafToOthers(SqliteBackend):
+    """A receive looks again when this process has sent something."""
+
+    sent = 0
+
+    async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        DeafToOthers.sent += 1
+        return await super().commit(steps, locker)
+
+    async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
+        before, until = self.sent, time.monotonic() + wait / 1_000_000
+        while self.sent == before and time.monotonic() < until:  # noqa: ASYNC110  other loops send too
+            await asyncio.sleep(0.01)
+        return await super().receive(jobs, limit, 0)
+
+
+class BeatsOfThisProcess(SqliteBackend):
+    """The last beat is kept in memory."""
+
+    last: Micros | None = None
+
+    async def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Beat:
+        answer: Beat = await super().beat(replica, facts, ttl)
+        before, BeatsOfThisProcess.last = self.last, answer.now
+        return attrs.evolve(answer, gap=0 if before is None else answer.now - before)
+
+
+class Unforkable(SqliteBackend):
+    """Its thread was the parent's, and it does not know."""
+
+    def __init__(self, app: str, **options: object) -> None:
+        super().__init__(app, **options)  # type: ignore[arg-type]
+        _file._all.discard(self.file)
+
+    async def open(self, replica: str) -> None:
+        async with asyncio.timeout(3):
+            await super().open(replica)
+
+
+class BackendWorld(SqliteWorld):
+    """Processes with a backend of one kind."""
+
+    def __init__(self, kind: type[SqliteBackend]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def elsewhere(self) -> Callable[[], Backend]:
+        return partial(self.kind, "app", path=self.path)
+
+    async def make_backends(self, count: int) -> Sequence[Backend]:
+        self.backends = [self.kind("app", path=self.path) for _ in range(count)]
+        for number, backend in enumerate(self.backends):
+            await backend.open(f"r{number}")
+        return self.backends
 
 
 def sqlite(kind: type[File], path: Path) -> SqliteBackend:
@@ -181,6 +238,10 @@ class ServerWorld(RamWorld):
 CAUGHT: list[tuple[Callable[[], World], str]] = [
     (partial(FileWorld, StatementByStatement), "processes_that_change_one_row_lose_no_change"),
     (partial(FileWorld, StatementByStatement), "a_trigger_is_handed_out_to_one_process"),
+    (partial(FileWorld, StatementByStatement), "who_reads_while_another_process_commits_sees_whole_steps"),
+    (partial(BackendWorld, DeafToOthers), "what_another_process_writes_counts_here"),
+    (partial(BackendWorld, BeatsOfThisProcess), "what_another_process_writes_counts_here"),
+    (partial(BackendWorld, Unforkable), "a_child_that_was_forked_opens_the_backend_anew"),
     (partial(FileWorld, LockOfTheDead), "a_process_that_is_killed_leaves_whole_steps_and_no_lock"),
     (partial(ServerWorld, SameName), "a_beat_tells_a_server_that_was_restarted"),
     (partial(ServerWorld, LetsInUnseen), "nothing_is_committed_on_a_restarted_server_before_a_beat"),

@@ -88,6 +88,8 @@ class RedisWorld(World):
         await asyncio.sleep(0.002)
 
     async def _age_pending(self, client: Any, by: Micros) -> None:
+        if not await client.exists(self.keys.stream) or not await client.xinfo_groups(self.keys.stream):
+            return  # nobody has received anything yet
         pending = await client.xpending_range(self.keys.stream, GROUP, "-", "+", 1000)
         for entry in pending:
             await client.xclaim(

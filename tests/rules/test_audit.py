@@ -49,6 +49,23 @@ def words(result: Audit) -> list[tuple[int, str]]:
     return [(stretch.count, stretch.found) for stretch in result.stretches]
 
 
+def test_a_line_of_no_scheduled_time_is_told() -> None:
+    """Whoever added it is found out; what another life of the job, or a hand, left is no such line."""
+    lines = [
+        Run("a", at(-1.5), Status.SUCCEEDED, key="x", ended_at=at(-1)),
+        run(1),
+        Run("a", at(1.5), Status.FAILED, key="x", ended_at=at(2)),
+        Run("a", at(2.5), Status.SUCCEEDED, Kind.MANUAL, key="manual:x", ended_at=at(3)),
+        *(run(number) for number in range(2, 6)),
+        Run("a", at(5.5), Status.SUCCEEDED, key="x", ended_at=at(6)),
+    ]
+    result = found(state(10), lines, after=-5, until=5.5)
+    assert words(result) == [(1, "ran once"), (1, "unscheduled"), (4, "ran once"), (1, "unscheduled")]
+    assert result.stretches[1].detail == "there was no such time, but a line: failed"
+    assert (result.unaccounted, result.is_sound) == (0, False)
+    assert found(state(10), [run(number) for number in range(1, 6)]).is_sound
+
+
 def test_each_time_is_found_once() -> None:
     """What ran, ran again, was skipped, missed, paused, lost or given up is told apart, with the reason."""
     lines = [

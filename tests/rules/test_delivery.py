@@ -5,7 +5,7 @@ import gc
 import pytest
 
 from schedcore._draft import Draft, Outcome, parse_key
-from schedcore._runner import LAST_DELIVERY, verdict
+from schedcore._recovery import LAST_DELIVERY, verdict
 from schedcore._state import JobState, Options
 from schedcore.protocols import Delivery, Kind, Row, Run, Status, Trigger
 

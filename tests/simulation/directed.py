@@ -4,7 +4,9 @@ from random import Random
 
 from schedcore.testing import Story
 from schedcore.testing import _events as e
+from schedcore.testing import _people as by_hand
 from schedcore.testing._events import SECOND, Event
+from schedcore.testing._loop import START
 from schedcore.testing._story import Plan
 
 MINUTE = 60 * SECOND
@@ -77,6 +79,16 @@ def crowded(seed: int) -> Story:
     return story(seed, plans, minutes=1)
 
 
+def in_step(seed: int) -> Story:
+    """Something always waits; runs end now and then just when the next are due, on another replica."""
+    plans = tuple(
+        Plan(f"{overlap}-{number}", "@every 1s", 1.03 + 0.07 * number, {"overlap": overlap})
+        for overlap in ("queue_one", "queue_all")
+        for number in range(6)
+    )
+    return story(seed, plans, e.Noise(SECOND, 40 * SECOND, "", 0, 0, 0.01), minutes=0.7)
+
+
 def late_edits(seed: int) -> Story:
     """Deploys edit jobs while the store is away, and what fell due meanwhile is late."""
     events: list[Event] = []
@@ -131,6 +143,21 @@ def losses(seed: int) -> Story:
     return story(seed, SHORT, *events)
 
 
+def early_losses(seed: int) -> Story:
+    """The store loses all its data again and again before there is much of it, and all calls are slow."""
+    random = Random(seed)
+    events: list[Event] = [e.Noise(SECOND, 60 * SECOND, "", 0, 0, 1.5)]
+    events += [
+        e.Restarted(at * SECOND + random.randrange(SECOND), SECOND // 1000, "lost") for at in range(4, 60, 2)
+    ]
+    return story(seed, SHORT, *events, minutes=1.2)
+
+
+def one_loss(seed: int) -> Story:
+    """The store loses all its data once, and nothing else is wrong."""
+    return story(seed, SHORT, e.Restarted((25 + seed % 3) * SECOND, SECOND // 1000, "lost"), minutes=1.3)
+
+
 def deploys(seed: int) -> Story:
     """Each job is known to some of the replicas only, in turn, and the others die now and then."""
     events: list[Event] = []
@@ -148,8 +175,80 @@ def deploys(seed: int) -> Story:
 def pauses(seed: int) -> Story:
     """Everything is paused and resumed while replicas are slow."""
     events: list[Event] = [e.Noise(2 * SECOND, 110 * SECOND, "", 0, 0, 0.5)]
-    events += [e.Paused(at * SECOND, "", 4 * SECOND, ends=False) for at in range(5, 110, 10)]
+    events += [by_hand.Paused(at * SECOND, "", 4 * SECOND, ends=False) for at in range(5, 110, 10)]
     return story(seed, SHORT, *events)
+
+
+def resumed(seed: int) -> Story:
+    """While every job is paused a replica dies for good; then they are resumed, and all is well."""
+    paused = by_hand.Paused(20 * SECOND, "", 30 * SECOND, ends=False)
+    dies = e.Killed((22 + seed % 5) * SECOND, "a", 300 * SECOND)
+    plan = Plan("often", "@every 4s", 2, {"overlap": "allow"})
+    return story(seed, (plan,), paused, dies, minutes=2.5)
+
+
+def handed_on(seed: int) -> Story:
+    """A replica dies in the middle of what it runs, and who took over is stopped in the middle of it too."""
+    dies, *others = "abc"[seed % 3 :] + "abc"[: seed % 3]
+    events: list[Event] = [e.Killed(61 * SECOND, dies, 600 * SECOND)]
+    events += [e.Stopped((76 + 5 * n) * SECOND, who, 0, 3 * SECOND) for n, who in enumerate(others)]
+    plans = tuple(Plan(f"long-{number}", "@every 60s", 36) for number in range(6))
+    return story(seed, plans, *events)
+
+
+def slow_network(seed: int) -> Story:
+    """Calls take a quarter of a second, and of two replicas one dies."""
+    slow = e.Noise(SECOND, 110 * SECOND, "", 0, 0, 0.2)
+    return story(seed, LONG, slow, e.Killed((47 + seed % 12) * SECOND, "a", 90 * SECOND), replicas=2)
+
+
+def burst(seed: int) -> Story:
+    """Two replicas that alone know a job have as much of it as they can when they die."""
+    asked = (by_hand.Asked(54 * SECOND + n * 1000, "many", f"k{n}") for n in range(192))
+    events = [
+        e.Deployed(SECOND, ("c",), "many", "remove", restart=False),
+        *asked,
+        e.Killed(50 * SECOND, "c", 12 * SECOND),
+        *(e.Killed(65 * SECOND, who, 40 * SECOND) for who in "ab"),
+    ]
+    plans = (
+        Plan("many", "@every 600s", 30, {"overlap": "allow"}),
+        *(Plan(f"own-{number}", "@every 60s", 30) for number in range(8)),
+    )
+    return story(seed, plans, *events)
+
+
+def namesakes(seed: int) -> Story:
+    """Jobs and keys that look alike when they are put together."""
+    plans = tuple(Plan(name, "@every 30s", 12, {"overlap": "allow"}) for name in ("job", "job:manual"))
+    asked = by_hand.Asked(25 * SECOND, "job", f"{START + 30 * SECOND}")
+    return story(seed, plans, asked, by_hand.Cancelled(35 * SECOND, "job"), minutes=1)
+
+
+def bystander(seed: int) -> Story:
+    """A replica without any job."""
+    removed = (e.Deployed(5 * SECOND, ("c",), plan.name, "remove", restart=False) for plan in LONG)
+    return story(seed, LONG, *removed, e.Killed(42 * SECOND, "a", 3 * SECOND), minutes=1)
+
+
+def cancels(seed: int) -> Story:
+    """What runs is cancelled all the time, while replicas stop, die, and lose replies."""
+    random = Random(seed)
+    events: list[Event] = [e.Noise(2 * SECOND, 100 * SECOND, "", 0.1, 0.3, 0.3)]
+    for at in range(22, 100, 3):
+        events.append(by_hand.Cancelled(at * SECOND, random.choice(LONG).name))
+        if at % 2:
+            events.append(e.Stopped((at + 1) * SECOND, random.choice("abc"), 0, SECOND))
+        elif random.random() < 0.5:
+            events.append(e.Killed((at + 1) * SECOND, random.choice("abc"), SECOND))
+    return story(seed, LONG, *events)
+
+
+def lost_replies(seed: int) -> Story:
+    """For a while replies get lost; then nothing is wrong any more, and long runs go on."""
+    noise = e.Noise(18 * SECOND, 8 * SECOND, "", 0, 0.4, 0)
+    plans = tuple(Plan(f"long-{number}", "@every 2s", 60, {"overlap": "allow"}) for number in range(3))
+    return story(seed, plans, noise)
 
 
 DIRECTED = {
@@ -161,13 +260,24 @@ DIRECTED = {
         deaths,
         outages,
         losses,
+        early_losses,
+        one_loss,
         deploys,
         pauses,
         short_freezes,
         one_dies,
         bad_deploy,
         crowded,
+        in_step,
         late_edits,
         stopped_late,
+        resumed,
+        handed_on,
+        slow_network,
+        burst,
+        namesakes,
+        bystander,
+        cancels,
+        lost_replies,
     )
 }

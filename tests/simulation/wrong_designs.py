@@ -66,7 +66,7 @@ def always_room(patch: pytest.MonkeyPatch) -> None:
 
 def runs_again_at_most_once(patch: pytest.MonkeyPatch) -> None:
     """What was taken over is run, whatever its delivery mode."""
-    patch.setattr("schedcore._recovery.verdict", lambda delivery: None)
+    patch.setattr("schedcore._recovery.verdict", lambda delivery, said: None)
 
 
 def gives_back_what_began(patch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 """Replicas of one app on one file, whose clock is the test's, so that no lease is waited for."""
 
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +21,7 @@ class SqliteWorld(World):
     flushes = True
     processes = True
     sets_back = True
+    measures = True
 
     def __init__(self) -> None:
         self.directory = tempfile.TemporaryDirectory()
@@ -48,6 +51,12 @@ class SqliteWorld(World):
     async def advance(self, by: Micros) -> None:
         """Jump."""
         self.ahead += by
+
+    async def size(self) -> int:
+        """Count all rows of all tables."""
+        with closing(sqlite3.connect(self.path)) as db:
+            tables = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            return sum(db.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for (name,) in tables)
 
     async def flush(self) -> None:
         """Remove the file, while everybody has it open."""

@@ -139,13 +139,9 @@ class SqliteBackend:
 
     def _apply(self, db: Db, step: p.Step) -> None:
         for run in step.runs:
-            facts = {
-                "status": run.status.value,
-                "at": run.scheduled_at,
-                "last": run.last_at or run.scheduled_at,
-            }
             number, data, keep = db.next_number(), codec.dump(run), step.keep
-            db.run("add run", job=run.job, number=number, age=keep.age, data=data, **facts)
+            times = {"at": run.scheduled_at, "last": run.last_at or run.scheduled_at, "age": keep.age}
+            db.run("add run", job=run.job, number=number, status=run.status.value, data=data, **times)
             db.run("drop old runs", job=run.job, age=keep.age)
             db.run("drop runs", job=run.job, lines=keep.lines, failures=keep.failures)
         version = db.next_number()
@@ -251,13 +247,17 @@ class SqliteBackend:
     @within(WRITE)
     def beat(self, db: Db, replica: str, facts: Mapping[str, object], ttl: p.Micros) -> p.Beat:
         epoch, newest, gap = db.run("beat").fetchone()
-        for statement in ("note beat", "clamp leases", "clamp replicas"):  # the clock may have been set back
-            db.run(statement, lease=LEASE)
-        db.run("put replica", id=replica, facts=codec.dump(dict(facts)), ttl=ttl)
-        for tidy in ("drop replicas", "drop runs of all jobs", "forget steps"):
-            db.run(tidy)
+        described = {"id": replica, "facts": codec.dump(dict(facts)), "ttl": ttl, "lease": LEASE}
+        changes = ("note beat", "clamp leases", "clamp replicas", "put replica")  # the clock may be set back
+        for change in (*changes, "drop replicas", "drop runs of all jobs", "forget steps"):
+            db.run(change, **described)
         return p.Beat(db.now, epoch, newest, gap, frozenset([id_ for id_, *_ in db.run("replicas")]))
 
     @within(READ)
     def replicas(self, db: Db) -> Sequence[p.Replica]:
         return [p.Replica(id_, load(facts), at) for id_, facts, at in db.run("replicas")]
+
+    @within(WRITE)
+    def purge(self, db: Db) -> bool:
+        what = ("rows", "runs", "triggers", "steps", "replicas")
+        return sum(db.run(f"forget all {each}").rowcount for each in what) > 0

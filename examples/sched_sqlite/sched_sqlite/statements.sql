@@ -142,3 +142,18 @@ DELETE FROM replicas WHERE app = :app AND until <= :now
 
 -- replicas
 SELECT id, facts, beat_at FROM replicas WHERE app = :app AND until > :now ORDER BY id
+
+-- forget all rows
+DELETE FROM rows WHERE app = :app
+
+-- forget all runs
+DELETE FROM runs WHERE app = :app
+
+-- forget all triggers
+DELETE FROM triggers WHERE app = :app
+
+-- forget all steps
+DELETE FROM steps WHERE app = :app
+
+-- forget all replicas
+DELETE FROM replicas WHERE app = :app

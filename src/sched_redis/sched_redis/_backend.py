@@ -82,6 +82,11 @@ class RedisBackend:
             if self._client.is_open:
                 await self._client.run("leave", (keys.stream, keys.triggers), (GROUP, self.bus.replica))
         except Exception as exc:  # noqa: BLE001  whatever the driver raises: it lapses, and somebody takes it
-            log.warning("%s leaves Redis without handing on what it read (%s)", self.bus.replica, exc)
+            log.warning(
+                "%s leaves Redis without handing on what it read (%s)",
+                self.bus.replica,
+                exc,
+                extra={"event": "redis.left_unhanded"},
+            )
         finally:
             await self._client.close()

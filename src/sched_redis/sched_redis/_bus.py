@@ -70,7 +70,8 @@ class RedisBus:
     async def _commit_chunk(self, steps: Sequence[Step]) -> Sequence[Answer]:
         late = await self._late(steps) if self._contended and len(steps) > BURST else {}
         answers = await self._commit([step for step in steps if step.id not in late])
-        self._contended = bool(late) or any(answer.verdict is Verdict.CHANGED for answer in answers)
+        lost = bool(late) or any(answer.verdict is Verdict.CHANGED for answer in answers)
+        self._contended = lost or (self._contended and len(steps) <= BURST)
         if not late:
             return answers
         in_time = iter(answers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import Any
 
 from msgpack import unpackb
 
@@ -32,7 +33,7 @@ class Changes:
         """Begin without knowing anything."""
         self._client = client
         self._last = (0, 0)
-        self._made: dict[str, tuple[int, bytes]] = {}
+        self._made: dict[str, tuple[int, bytes | None]] = {}
         self._sent: set[str] = set()
         self._sent_before: set[str] = set()
         self._turn_ends = 0.0
@@ -78,9 +79,9 @@ class Changes:
                     with suppress(Exception):  # garbage that somebody else wrote tells nothing
                         self._learn(int(version), unpackb(packed, raw=True))
 
-    def _learn(self, version: int, made: Sequence[bytes]) -> None:
-        for place in range(0, len(made), 2):
-            self._made[made[place].decode()] = (version + place // 2, made[place + 1])
+    def _learn(self, version: int, made: Sequence[Any]) -> None:
+        for place, (job, data) in enumerate(zip(made[::2], made[1::2], strict=True)):
+            self._made[job.decode()] = version + place, data if isinstance(data, bytes) else None
 
     def is_fresh(self, steps: Sequence[Step]) -> bool:
         """Tell whether what was read last will do: lately, and with the other rows that these expect."""
@@ -89,18 +90,17 @@ class Changes:
         return asyncio.get_running_loop().time() - self._asked < FRESH and expected <= read
 
     def has(self, step: Step) -> bool:
-        """Tell whether somebody is known to have changed the row of a step that was never sent."""
-        version, digest = self._made.get(step.job, (0, b""))
+        """Tell whether somebody is known to have changed (not deleted) the row of a step never sent."""
+        version, data = self._made.get(step.job, (0, None))
         is_new = step.id not in self._sent and step.id not in self._sent_before
-        return version > step.expects[0][1] and bool(digest) and is_new
+        return version > step.expects[0][1] and data is not None and is_new
 
     def made_of(self, step: Step) -> Row | None:
-        """Tell what they made of the row; without data if that is unlike what the step would have made."""
+        """Tell what they made of the row; without data if that has to be read."""
         if not self.has(step):
             return None
-        version, digest = self._made[step.job]
-        is_alike = step.data is not None and _wire.digest_of(_wire.dump(step.data)) == digest
-        return Row(step.job, version, step.data if is_alike else None)
+        version, data = self._made[step.job]
+        return Row(step.job, version, _wire.load(step.job, data) if data else None)
 
 
 def _place(id_: bytes) -> Place:

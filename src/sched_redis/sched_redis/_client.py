@@ -76,14 +76,14 @@ class Client:
         return self._answered and self._redis is not None and self._process == os.getpid()
 
     async def open(self) -> None:
-        """Connect, and make the group if it is not there."""
+        """Connect; the group is made when it is first missed, so that who only asks leaves nothing."""
         if self._process != os.getpid():  # a child of fork must not touch its parent's sockets
             self._process = os.getpid()
             self._redis = None
             self._turns = asyncio.Semaphore(AT_ONCE)
         if self._redis is None:
             self._redis = self._connector.make(self._greet)
-        await self.make_group()
+        await self.now()
 
     async def _greet(self, connection: Any) -> None:
         """Ask each new connection which server it leads to, before anything else is sent."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 GROUP = "schedcore"
 """The consumer group of all replicas."""
 
@@ -25,7 +27,14 @@ class Keys:
         )
         self.alive = f"{base}alive"  # sorted set of replicas by when their beat expires
         self.facts = f"{base}facts"  # hash by replica: how it describes itself
+        self.pattern = re.sub(r"[][*?^\\-]", r"\\\g<0>", base) + "*"  # what finds all of them
         self._base = base
+
+    def scratch(self) -> tuple[str, ...]:
+        """Name keys on which rights are tried: a hash, a sorted set, a list, a set, a string and a stream."""
+        return tuple(
+            f"{self._base}doctor:{kind}" for kind in ("hash", "zset", "list", "set", "string", "stream")
+        )
 
     def lock(self, name: str) -> str:
         """Name the lock of a trigger."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from sched_redis import _wire
+from sched_redis import _examine, _wire
 from sched_redis._client import Client
 from sched_redis._keys import GROUP
 from schedcore import codec
 from schedcore.errors import CodecError
-from schedcore.protocols import Beat, Holding, Micros, Replica, Row, Run, Status
+from schedcore.protocols import Beat, Finding, Holding, Micros, Replica, Row, Run, Status
 
 PAGE = 1000
-LINES = 200
+LOOKED_AT = 5000
+"""How many lines of history the server looks at in one go: it does nothing else meanwhile."""
+
+AT_ONCE = 1000
 """How many lines of history are read at once."""
 
 AHEAD: Micros = 60_000_000
@@ -68,39 +71,40 @@ class RedisStore:
         A line's number begins with the instant at which it was written, at the earliest: what was written
         before `after` is of scheduled times before it.
         """
-        older_than = _number(cursor) if cursor else None
+        found: list[tuple[str, Run]] = []
         oldest = None if after is None else after - AHEAD
-        found: list[Run] = []
-        last = ""
-        async for number, run in self._lines(job):
-            if oldest is not None and _number(number)[0] < oldest:
-                break
-            if older_than is not None and _number(number) >= older_than:
-                continue
-            if not run.matches(statuses, after, until):
-                continue
-            if len(found) == limit:
-                return found, last
-            found.append(run)
-            last = number
-        return found, ""
+        async for number, run in self._lines(job, cursor, limit + 1, (oldest, after, until), statuses):
+            if run.matches(statuses, after, until):
+                found.append((number, run))
+                if len(found) > limit:
+                    return [run for _, run in found[:limit]], found[limit - 1][0]
+        return [run for _, run in found], ""
 
-    async def _lines(self, job: str) -> AsyncIterator[tuple[str, Run]]:
-        """Go through a job's lines; behind the oldest come failures that are older still."""
-        oldest: tuple[int, int] | None = None
-        for key in self._client.keys.history(job):
-            start = 0
-            while lines := await self._client.call("LRANGE", key, start, start + LINES - 1):
-                start += LINES
-                for line in lines:
-                    number, _, data = line.partition(b" ")
-                    place = _number(number.decode())
-                    if oldest is not None and place >= oldest:
-                        continue
-                    oldest = place
-                    run = _run(data)
-                    if run is not None:
-                        yield number.decode(), run
+    async def _lines(
+        self,
+        job: str,
+        last: str,
+        most: int,
+        bounds: Sequence[Micros | None],
+        statuses: Collection[Status] | None,
+    ) -> AsyncIterator[tuple[str, Run]]:
+        """Go through a job's lines that may be meant, behind the line `last`; the server looks for them."""
+        if not (statuses is None or statuses):
+            return
+        which = ["" if bound is None else str(bound) for bound in bounds]
+        if statuses is not None:
+            which += [str(status) for status in statuses]
+        keys = self._client.keys.history(job)
+        place: tuple[int, ...] = (1, 0)
+        while place[0]:
+            arguments: tuple[str | int, ...] = (*place, last, LOOKED_AT, min(most, AT_ONCE), *which)
+            lines, *there, end = await self._client.run("lines", keys, arguments)
+            place, last = tuple(there), end.decode()
+            for line in lines:
+                number, _, data = line.partition(b" ")
+                run = _run(data)
+                if run is not None:
+                    yield number.decode(), run
 
     async def held(self, jobs: Collection[str] | None = None) -> Sequence[Holding]:
         """List who holds what, in the order in which it was sent."""
@@ -141,10 +145,20 @@ class RedisStore:
                 found.append(Replica(name.decode(), described, int(at)))
         return found
 
+    async def examine(self) -> Sequence[Finding]:
+        """Look at the server."""
+        return await _examine.examine(self._client)
 
-def _number(text: str) -> tuple[int, int]:
-    version, _, place = text.partition(".")
-    return int(version), int(place)
+    async def purge(self) -> bool:
+        """Remove every key of the app, found by walking through all keys of the database."""
+        pattern, cursor, found = self._client.keys.pattern, 0, False
+        while True:
+            cursor, keys = await self._client.call("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
+            if keys:
+                found = True
+                await self._client.call("UNLINK", *keys)
+            if not int(cursor):
+                return found
 
 
 def _run(data: bytes) -> Run | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
 from typing import Any
 
 from msgpack import packb
@@ -36,17 +35,11 @@ def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
         if runs or not step.expects[0][1]:
             used += keys.history(step.job)
         data = step.data is not None and dump(step.data)
-        digest = data and digest_of(data)
         keep = (step.keep.lines, step.keep.failures, step.keep.age)
-        change = step.id, step.job, data, digest, step.not_before, step.expects
+        change = step.id, step.job, data, step.not_before, step.expects
         fields.append((*change, send, done, runs, keep))
     packed: bytes = packb(fields, use_bin_type=False)
     return used, packed
-
-
-def digest_of(data: bytes) -> bytes:
-    """Make of a row's content what only equal contents have."""
-    return blake2b(data, digest_size=8).digest()
 
 
 def name_of(trigger: Trigger) -> str:
@@ -97,9 +90,9 @@ class Decoder:
         version, _ = made_by(stored)
         data = stored.partition(b"\n")[2]
         if job:
-            return Row(job, version, _load(job, data))
+            return Row(job, version, load(job, data))
         if self._app[0] != data:
-            self._app = data, _load("of the app", data)
+            self._app = data, load("of the app", data)
         return Row(job, version, self._app[1])
 
 
@@ -109,8 +102,8 @@ def made_by(stored: bytes | None) -> tuple[int, list[bytes]]:
     return (int(version), ids) if version.isdigit() else (0, [])
 
 
-def _load(what: str, data: bytes) -> object:
-    """One that cannot be read is kept, like one of a later release, for somebody who can."""
+def load(what: str, data: bytes) -> object:
+    """Read a row's content; what cannot be read is kept, as of a later release, for somebody who can."""
     try:
         return codec.load(data)
     except CodecError as exc:

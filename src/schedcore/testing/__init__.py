@@ -55,7 +55,7 @@ _NEED_PYTEST = {
     "scenario": "world",
 }
 _TESTS = (
-    "beats concurrency deliveries executor faults handovers history leases locker neighbours parking"
+    "beats concurrency deliveries executor faults growing handovers history leases locker neighbours parking"
     " processes repeats restarts steps store versions"
 )
 

@@ -18,6 +18,7 @@ from schedcore.testing.world import (
     scenario,
     state,
     step,
+    take,
 )
 
 
@@ -49,6 +50,24 @@ class BeatContract:
             await second.store.beat("r1", {}, 0)
             assert [r.id for r in await first.store.replicas()] == ["r0"], "who left is still listed"
         assert (await first.store.beat("r0", {}, TTL)).alive == {"r0"}, "who left is still alive"
+
+    @scenario("what a beat with ttl 0 does with deliveries: nothing, for a thread may still be at work")
+    async def test_who_says_goodbye_gives_nothing_back(self, world: World) -> None:
+        """What it holds is its own until it gives that back, or the lease runs out."""
+        first, second = await world.make_backends(2)
+        await beat(first, second)
+        delivery = await delivered(first)
+        await first.store.beat("r0", {}, 0)
+        assert list(await take(second)) == [], "what a replica held that left was handed out"
+        assert (await first.bus.renew([delivery], {})).mine == {delivery}, "who left has lost its delivery"
+
+    @scenario("whose beat it is: that of the replica that is named")
+    async def test_a_beat_is_for_the_replica_that_is_named(self, world: World) -> None:
+        """Under whatever name it was opened."""
+        backend = await one(world)
+        answer = await backend.store.beat("somebody", {}, TTL)
+        assert answer.alive == {"somebody"}, f"somebody beat, alive are {sorted(answer.alive)}"
+        assert [r.id for r in await backend.store.replicas()] == ["somebody"], "another replica is listed"
 
     @scenario("where `now` and `newest` of a beat come from")
     async def test_a_beat_answers_with_the_stores_clock_and_newest_number(self, world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from operator import itemgetter
 
 import attrs
 
@@ -62,6 +63,13 @@ class Life:
     def was_impaired(self, since: Micros, until: Micros) -> bool:
         """Tell whether it was frozen or cut off between, for so long that its leases may have run out."""
         return any(begin < until and end > since for begin, end in self.impaired if end - begin >= SHORTEST)
+
+    def impaired_since(self, at: Micros) -> Micros:
+        """Tell since when it was frozen or cut off again and again, up to an instant."""
+        for begin, end in sorted(self.impaired, key=itemgetter(1), reverse=True):
+            if begin < at <= end + SHORTEST:
+                at = begin
+        return at
 
 
 @attrs.frozen

@@ -238,12 +238,14 @@ class Checker:
         end, first = before
         other, life = self._lives[first.pid], self._lives[start.pid]
         if other.was_impaired(first.t, start.t) or life.was_impaired(first.t, start.t):
-            if self._logged(job.name, first.t, start.t):
+            since = min(each.impaired_since(first.t) for each in (other, life))
+            if self._logged(job.name, since, start.t):
                 return  # a frozen or cut-off replica runs on: the tokens tell which of them counts
         elif other.told_to_stop is not None and other.died is not None and other.died <= start.t + GOODBYE:
             return
         what = f"{job.name}: {first.at} (pid {first.pid}) and {start.at} (pid {start.pid})"
-        self._say("overlap", first.at, f"{what} ran at once for {(end - start.t) / SECOND:.2f} s")
+        older = min(first.at, start.at)  # what a loss of data repeats may meet what is newer
+        self._say("overlap", older, f"{what} ran at once for {(end - start.t) / SECOND:.2f} s")
 
     def _find_exits(self) -> None:
         for life in self._lives.values():

@@ -179,11 +179,22 @@ class _Started:
         self._jobs = dict(scheduler._jobs)
         backend: Any = _plugins.load(app, "ram", {})
         backend.memory.clock = lambda: loop.now_us
+        self._observers = scheduler._observers
+        self._hooks = scheduler._hooks
+        self._hooks.virtual = loop
         loop.run_until_complete(self._begin(app, backend))
 
     async def _begin(self, app: str, backend: Backend) -> None:
-        self._engine = Engine(app, "virtual", backend, self._jobs, clock=LoopClock(), random=Random(0))
-        self._control = Control(backend, "virtual")
+        self._engine = Engine(
+            app,
+            "virtual",
+            backend,
+            self._jobs,
+            clock=LoopClock(),
+            random=Random(0),
+            observers=self._observers,
+        )
+        self._control = Control(backend, "virtual", self._observers)
         self._launcher = _Launcher(self._engine)
         self._task = asyncio.create_task(self._engine.run(self._launcher))
 
@@ -215,6 +226,7 @@ class _Started:
         self._task.cancel()
         await asyncio.wait([self._task])
         await self._engine.leave()
+        self._hooks.virtual = None
 
 
 def _instant(start: datetime | str) -> object:

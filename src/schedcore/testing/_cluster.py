@@ -6,36 +6,53 @@ import asyncio
 import heapq
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from random import Random
-from typing import Any, cast
+from typing import Any
 
-from schedcore._answers import Triggered
-from schedcore._control import Control
+from schedcore._engine import Engine
 from schedcore._jobs import Job
-from schedcore._units import to_datetime
-from schedcore.errors import SchedcoreError, StoreUnavailableError
-from schedcore.protocols import Micros
+from schedcore.protocols import Keep, Micros, Run, Status
 from schedcore.testing._books import SECOND, Broken, Life, Record
-from schedcore.testing._machines import Machine, Machines
+from schedcore.testing._desk import Desk
+from schedcore.testing._events import Event
+from schedcore.testing._growth import HOUR, Size, measure
+from schedcore.testing._machines import Machines
 from schedcore.testing._replicas import Node, Process
-from schedcore.testing._server import Line, Server
+from schedcore.testing._server import Server
 from schedcore.testing._stores import RamStore, SimulatedStore
 from schedcore.testing._story import Story
 
 REST: Micros = 30 * SECOND
 """So long everything is well before it comes to rest: leases lapse, outages are over, declarations hold."""
 
-LONGEST_REST: Micros = 4 * 3600 * SECOND
+LONGEST_REST: Micros = 8 * 3600 * SECOND
 NOTHING_MORE: Micros = 300 * SECOND
 """When nothing was committed for so long, nothing will be."""
+
+LULL: Micros = SECOND // 2
+"""So long before each full hour, when many jobs are due, it is looked at how much is remembered."""
 
 QUIET: Micros = 45 * SECOND
 """So long after the last trouble everything is in order."""
 
 MakeStore = Callable[[Callable[[], Micros]], SimulatedStore]
+
+
+def is_harmless(event: Event) -> bool:
+    """Tell whether replicas and store are as well after it as before."""
+    return type(event).__name__ in ("Asked", "Cancelled", "ClockJumped")
+
+
+def kept(runs: Sequence[Run], keep: Keep) -> list[Run]:
+    """Tell which lines a history has by its own rule, newest first."""
+    lines, failures = [], 0
+    for number, run in enumerate(reversed(runs)):
+        failed = run.status is not Status.SUCCEEDED
+        failures += failed
+        if number < keep.lines or (failed and failures <= keep.failures):
+            lines.append(run)
+    return lines
 
 
 class _Log(logging.Handler):
@@ -55,21 +72,6 @@ class _Log(logging.Handler):
         return True
 
 
-class Desk:
-    """Where somebody asks the store without being a replica."""
-
-    noise = None
-    dead = is_cut_off = silent = False
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.node = self
-
-    def dies_in(self, call: str, *, heard: bool) -> bool:
-        """Never."""
-        return False
-
-
 class Cluster:
     """Plays one story; `violations` in the end says what of the promise did not hold."""
 
@@ -82,19 +84,17 @@ class Cluster:
         self.books: list[Record] = []
         self.lives: list[Life] = []
         self.told: dict[str, list[Micros]] = defaultdict(list)
-        self.answers: list[Triggered] = []
         self.broken: list[Broken] = []
         self.over = False
         self.rested = False
         self.remains: list[str] = []
-        self._desk = self.time.add()
+        self.sizes: list[Size] = []
+        self.desk = Desk(self)
         self._agenda: list[tuple[Micros, int, Callable[[], object]]] = []
         self._number = 0
+        self._concerned: list[Process] = []
         pairs = zip(story.replicas, story.skews, strict=True)
         self.nodes = [Node(self, name, skew) for name, skew in pairs]
-        desk = Line(self.server, cast(Process, Desk(self._desk)), self.server.store.make_backend(), Random(0))
-        self._open_desk = desk.open
-        self._control = Control(desk, "desk")
 
     def node(self, name: str) -> Node:
         """Find a replica."""
@@ -136,6 +136,12 @@ class Cluster:
         """Something has come on the agenda that happens before."""
         return stop() or bool(self._agenda and self._agenda[0][0] < than)
 
+    def lose(self) -> None:
+        """Have the store lose everything; whoever is connected has to notice."""
+        processes = [node.process for node in self.nodes if node.process is not None]
+        self._concerned += [process for process in processes if process.engine.pulse.epoch]
+        self.server.lose()
+
     def play(self) -> None:
         """Play the story to its end, and let everything come to rest."""
         log = logging.getLogger("schedcore")
@@ -150,9 +156,11 @@ class Cluster:
             log.setLevel(kept[2])
 
     def _play(self) -> None:
-        self._ask(self._open_desk("desk"))
+        self.desk.open()
         for node in self.nodes:
             self.later((node is not self.nodes[0]) * SECOND // 5, node.start)
+        for at in range(HOUR, self.story.length + 1, HOUR):
+            self.later(at - LULL, self._measure)
         for event in self.story.events:
             older = getattr(event, "older", 0)
             if older:
@@ -160,7 +168,7 @@ class Cluster:
             self.later(event.at, lambda event=event: event.act(self))  # type: ignore[misc]
         self.run(self.story.length)
         if not self.server.spinning:
-            self._check_definitions()
+            self._check_order()
             self._come_to_rest()
 
     def _come_to_rest(self) -> None:
@@ -174,9 +182,9 @@ class Cluster:
             node.kill()
             node.start()
         self.run(REST)
-        self._ask(self._resume_all())
+        self.desk.resume_all()
         self.run(5 * SECOND)
-        self._ask(self._control.pause(None))
+        self.desk.pause_all()
         self.run(5 * SECOND)
         end, steps, witness = self.time.now + LONGEST_REST, 0, self.server.witness
         latest = self.time.now
@@ -184,20 +192,15 @@ class Cluster:
             if witness.steps > steps:
                 steps, latest = witness.steps, self.time.now
             self.run(10 * SECOND)
-            self._ask(self._look())
+            self.desk.do(self._look())
             self.run(SECOND // 100)
         self.over = True
 
-    async def _resume_all(self) -> None:
-        for job in (None, *sorted(self.jobs)):
-            with suppress(SchedcoreError):
-                await self._control.resume(job)
-
     async def _look(self) -> None:
-        infos = await self._control.jobs()
+        infos = await self.desk.control.jobs()
         self.rested = not any(info.outstanding or info.waiting for info in infos)
         if self.rested:
-            store = self._control._store
+            store = self.desk.store
             held = [f"{h.delivery.trigger.job} {h.delivery.trigger.key} is held" for h in await store.held()]
             rows = await store.rows(sorted(self.jobs))
             kept = [f"the bus holds {sorted(row.held)} of {row.job}" for row in rows if row.held]
@@ -208,7 +211,7 @@ class Cluster:
 
     async def _compare(self) -> None:
         """See that the store tells what was committed."""
-        store, witness = self._control._store, self.server.witness
+        store, witness = self.desk.store, self.server.witness
         for job in sorted(self.jobs):
             (row,) = await store.rows([job])
             if row.data != witness.state(job):
@@ -216,16 +219,37 @@ class Cluster:
             if self.server.losses:
                 continue  # nobody puts back lines
             lines, _ = await store.runs(job, limit=100)
-            committed = [run for run in witness.ended if run.job == job]
-            if list(lines)[:100] != committed[: -len(lines) - 1 : -1]:
+            ended = [run for run in witness.ended if run.job == job]
+            committed = kept(ended, self.jobs[job].spec.options.keep)
+            if list(lines) != committed[:100]:
                 self.fail("kept", f"the history of {job} is not what was committed")
 
-    def _check_definitions(self) -> None:
-        """After a while in which nothing happened, each job's definition is that of who started last."""
+    def _check_order(self) -> None:
+        """After a while in which nothing happened, everything is as it has to be."""
         last = max((at for _, at in self.spans_of_trouble()), default=0)
-        if self.time.now - last < QUIET:
-            return
-        engines = [node.process.engine for node in self.nodes if node.process is not None]
+        if self.time.now - last >= QUIET:
+            engines = [node.process.engine for node in self.nodes if node.process is not None]
+            self._check_holders(engines)
+            self._check_definitions(engines)
+            for process in self._concerned:
+                if not process.dead and not process.engine.losses:
+                    self.fail("noticed", f"{process.name} has not noticed that the store lost its data")
+
+    def _measure(self) -> None:
+        """Weigh everything, if nothing was wrong for a while."""
+        now = self.time.now
+        if not any(begin <= now and end + QUIET > now for begin, end in self.spans_of_trouble()):
+            self.sizes.append(measure(self))
+
+    def _check_holders(self, engines: Sequence[Engine]) -> None:
+        """Who holds something by the store's word knows of it."""
+        known = {token for engine in engines for token in engine.runner.held}
+        for name, token in self.server.witness.holding():
+            if token not in known:
+                self.fail("held", f"{' '.join(name)} is held under token {token}, and nobody runs it")
+
+    def _check_definitions(self, engines: Sequence[Engine]) -> None:
+        """Each job's definition is that of who started last."""
         for job in sorted(self.jobs):
             having = [engine for engine in engines if job in engine.jobs]
             state = self.server.witness.state(job)
@@ -241,44 +265,11 @@ class Cluster:
     def spans_of_trouble(self) -> list[tuple[Micros, Micros]]:
         """List when something was wrong, by the story's events."""
         start = self.story.start
-        harmless = ("Asked", "ClockJumped")
         return [
             (start + event.at, start + event.at + getattr(event, "lasts", 0))
             for event in self.story.events
-            if type(event).__name__ not in harmless
+            if not is_harmless(event)
         ]
-
-    def _ask(self, question: Coroutine[Any, Any, None]) -> None:
-        self._desk.spawn(question)
-
-    def pause(self, job: str | None, lasts: Micros, *, ends: bool) -> None:
-        """Pause as somebody at a desk does; nothing comes of it while the store is away."""
-
-        async def pause() -> None:
-            if not ends:
-                self.later(lasts, lambda: self._ask(resume()))
-            until = to_datetime(self.server.clock() + lasts) if ends else None
-            with suppress(SchedcoreError):  # nobody has declared it, or the store is away
-                await self._control.pause(job, until=until)
-
-        async def resume() -> None:
-            try:
-                await self._control.resume(job)
-            except StoreUnavailableError:
-                self.later(SECOND, lambda: self._ask(resume()))
-            except SchedcoreError:
-                return
-
-        self._ask(pause())
-
-    def ask(self, job: str, key: str, payload: object) -> None:
-        """Trigger as somebody at a desk does."""
-
-        async def trigger() -> None:
-            with suppress(SchedcoreError):
-                self.answers.append(await self._control.trigger(job, key=key, payload=payload))
-
-        self._ask(trigger())
 
     def close(self) -> None:
         """End every process."""

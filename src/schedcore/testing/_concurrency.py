@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import attrs
 
+from schedcore._state import JobState
 from schedcore.protocols import Backend, Delivery, Row, Verdict
 from schedcore.testing.world import (
     SECOND,
@@ -224,3 +225,44 @@ class ConcurrencyContract:
         async with asyncio.timeout(60):
             await asyncio.gather(*(add(replica) for replica in replicas))
         assert (await row_of(replicas[0])).data == state(5 * MANY), "an update was overwritten"
+
+    @scenario("whether rows reads row and `held` as they are at one moment, or `held` later, never sooner")
+    async def test_who_reads_sees_whole_steps(self, world: World) -> None:
+        """While one replica commits, another finds for each row that it reads its trigger and its line."""
+        writer, reader = await world.make_backends(2)
+        await go_on(writer, 1)
+        writing = asyncio.ensure_future(go_on(writer, 4 * ROUNDS))
+        while not writing.done():
+            await asyncio.sleep(0)
+            row = await row_of(reader)
+            runs, _ = await reader.store.runs("a", limit=1)
+            seen = number_in(row)
+            assert str(seen) in (row.held or ()), f"row {seen} was read, and of its trigger nothing is held"
+            assert runs[0].scheduled_at >= seen, f"row {seen} was read, and its line is not in the history"
+        await writing
+
+    @scenario("whether give_back checks replica and token in the operation that lets the trigger wait again")
+    async def test_a_give_back_and_a_take_over_at_once_hand_it_out_once(self, world: World) -> None:
+        """It waits, or somebody else has it, and never both."""
+        first, second = await world.make_backends(2)
+        await send(first, *(trigger(at=number) for number in range(1, 11)))
+        held = await take(first)
+        await lapse(world, first, second)
+        for delivery in held:
+            _, taken = await asyncio.gather(first.bus.give_back([delivery]), second.bus.take_over([delivery]))
+            again = [*taken, *await take(first)]
+            assert len(again) == 1, f"given back and taken over at once, it was handed out {len(again)} times"
+
+
+async def go_on(backend: Backend, rounds: int) -> None:
+    """Commit steps each of which finishes the trigger before, sends one, and appends a line."""
+    for _ in range(rounds):
+        row, held = await row_of(backend), await take(backend)
+        at = number_in(row) + 1
+        new = step(row, data=state(at), done=tuple(held), send=(trigger(at=at),), runs=(line(at=at),))
+        await done(backend, new)
+
+
+def number_in(row: Row) -> int:
+    """Tell which step of `go_on` wrote the row."""
+    return row.data.mark if isinstance(row.data, JobState) else 0

@@ -7,6 +7,7 @@ from schedcore.testing._concurrency import ConcurrencyContract
 from schedcore.testing._deliveries import DeliveryContract
 from schedcore.testing._executor import ExecutorContract
 from schedcore.testing._faults import FaultContract
+from schedcore.testing._growing import GrowthContract
 from schedcore.testing._handovers import HandoverContract
 from schedcore.testing._history import HistoryContract
 from schedcore.testing._leases import LeaseContract
@@ -40,5 +41,6 @@ class BackendContract(
     FaultContract,
     ProcessContract,
     RestartContract,
+    GrowthContract,
 ):
     """All conditions that a backend keeps: subclass it, with a fixture `world`."""

@@ -241,3 +241,18 @@ class DeliveryContract:
         await soon(beat(backend))
         await soon(send(backend))
         assert len(await soon(waiting)) == 1, "the receive got nothing"
+
+    @scenario("what receive does while it waits: it awaits, and never sleeps or polls on the event loop")
+    async def test_a_waiting_receive_leaves_the_loop_alone(self, world: World) -> None:
+        """Beats and renewals go on meanwhile: the loop is not kept from them for a tenth of a second."""
+        backend = await one(world)
+        delays = []
+        for _ in range(3):  # whatever else the machine does, once it has time
+            waiting = asyncio.ensure_future(backend.bus.receive(A, 10, 6 * SECOND // 10))
+            turns = 0
+            while not waiting.done():
+                await asyncio.sleep(0.005)
+                turns += 1
+            await waiting
+            delays.append(0.6 / turns)
+        assert min(delays) < 0.04, f"while receive waits, the loop turns once in {min(delays):.2f} s"

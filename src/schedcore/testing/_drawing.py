@@ -9,12 +9,15 @@ from typing import get_args
 from schedcore._state import CatchUp, Overlap
 from schedcore.protocols import Micros
 from schedcore.testing import _events as e
+from schedcore.testing import _people as by_hand
 from schedcore.testing._events import SECOND, Event
 from schedcore.testing._story import Plan, Story
 
 SCHEDULES = ("@every 5s", "@every 7s", "*/10 * * * * *", "0,17,40 * * * * *")
 EDITS = ("@every 4s", "@every 9s", "*/15 * * * * *")
 TAKES = (0.1, 2.0, 6.0, 25.0)
+HOUR, LULL = 3600, 240
+"""Long stories have so many quiet seconds in each hour: what is remembered then is compared."""
 CALLS = ("commit", "commit", "commit", "receive", "renew", "take_over", "beat", "give_back", "lapsed")
 
 
@@ -43,7 +46,8 @@ def draw(
     events: list[Event] = []
     at = random.uniform(2, 2 + pace)
     while at < minutes * 60:
-        events += drawer.event(round(at * SECOND / 1000) * 1000)
+        if minutes <= 60 or at % HOUR < HOUR - LULL:
+            events += drawer.event(round(at * SECOND / 1000) * 1000)
         at += random.expovariate(1 / pace)
     events.sort(key=lambda event: event.at)
     return Story(seed, skews, plans, tuple(events), length)
@@ -92,6 +96,7 @@ class Drawer:
             (4, self._deploy),
             (2, self._pause),
             (5, self._ask),
+            (1, self._cancel),
             (1 if losses else 0, self._lose),
         ]
         self._weights, self._kinds = zip(*kinds, strict=True)
@@ -160,11 +165,14 @@ class Drawer:
 
     def _pause(self, at: Micros) -> Sequence[Event]:
         job = self._random.choice(("", self._random.choice(self._jobs)))
-        return [e.Paused(at, job, self._span(1, 40), self._random.random() < 0.3)]
+        return [by_hand.Paused(at, job, self._span(1, 40), self._random.random() < 0.3)]
 
     def _ask(self, at: Micros) -> Sequence[Event]:
         self._keys += 1
         known = self._random.random() < 0.3
         key = f"k{self._random.randint(1, self._keys)}" if known else f"k{self._keys}"
         job = "nobody-knows-it" if self._random.random() < 0.05 else self._random.choice(self._jobs)
-        return [e.Asked(at, job, key, self._random.random() < 0.3, self._random.choice((1, 1, 1, 3)))]
+        return [by_hand.Asked(at, job, key, self._random.random() < 0.3, self._random.choice((1, 1, 1, 3)))]
+
+    def _cancel(self, at: Micros) -> Sequence[Event]:
+        return [by_hand.Cancelled(at, self._random.choice(self._jobs))]

@@ -158,7 +158,7 @@ class Restarted(Event):
     def act(self, cluster: Cluster) -> None:
         """Do it."""
         if self.data == "lost":
-            cluster.server.lose()
+            cluster.lose()
         elif self.data == "older":
             cluster.server.fall_back(self.older)
         cluster.server.outage(self.lasts)
@@ -251,46 +251,6 @@ class Deployed(Event):
         """Do it."""
         for number, name in enumerate(self.replicas):
             cluster.later(number * 3 * SECOND, lambda name=name: cluster.node(name).change(self))  # type: ignore[misc]
-
-
-@attrs.frozen
-class Paused(Event):
-    """One job or all (`job` is empty) are paused by hand, and resumed by hand or, with `ends`, by itself."""
-
-    job: str
-    lasts: Micros
-    ends: bool
-
-    def tell(self) -> str:
-        """Tell it."""
-        what = self.job or "every job"
-        end = "until then" if self.ends else "and then resumed"
-        return f"{what} is paused for {seconds(self.lasts)}, {end}"
-
-    def act(self, cluster: Cluster) -> None:
-        """Do it."""
-        cluster.pause(self.job or None, self.lasts, ends=self.ends)
-
-
-@attrs.frozen
-class Asked(Event):
-    """Somebody triggers a job by hand, several times at once if `times` says so."""
-
-    job: str
-    key: str
-    fails: bool = False
-    times: int = 1
-
-    def tell(self) -> str:
-        """Tell it."""
-        many = "" if self.times == 1 else f", {self.times} times at once"
-        fails = ", and it is to fail" if self.fails else ""
-        return f"somebody triggers {self.job} with the key {self.key}{many}{fails}"
-
-    def act(self, cluster: Cluster) -> None:
-        """Do it."""
-        for _ in range(self.times):
-            cluster.ask(self.job, self.key, "fail" if self.fails else None)
 
 
 def _direction(by: Micros) -> str:

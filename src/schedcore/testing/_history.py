@@ -73,3 +73,32 @@ class HistoryContract:
         await done(backend, step(Row("a"), runs=(line(at=1),)), step(Row("a:b"), runs=(line("a:b", at=2),)))
         found = [await kept(backend, job) for job in ("a", "a:b", "b")]
         assert found == [[1], [2], []], f"lines of a and a:b are read, for a, a:b and b, as {found}"
+
+    @scenario("what newest is: what was written last, not what is about the latest time")
+    async def test_newest_is_what_was_written_last(self, world: World) -> None:
+        """A run that was taken over ends late; its line comes first, and counts as new."""
+        backend = await one(world)
+        keep = Keep(lines=3, failures=0, age=FOR_EVER.age)
+        for at in (10, 40, 30, 20):
+            await append(backend, keep, Status.SUCCEEDED, begin=at)
+        found = await kept(backend)
+        assert found == [20, 30, 40], f"lines about 10, 40, 30 and 20, with {keep}, are read as {found}"
+
+    @scenario("what deleting a row does with its history: nothing")
+    async def test_a_job_that_is_removed_leaves_its_lines(self, world: World) -> None:
+        """Those it had, and the one that the deleting step appends."""
+        backend = await one(world)
+        row = await done(backend, step(Row("a"), runs=(line(at=1),)))
+        await done(backend, step(row, data=None, runs=(line(at=2, status=Status.RETIRED),)))
+        found = await kept(backend)
+        assert found == [2, 1], f"of a removed job lines 1 and 2 are to be read, and there are {found}"
+
+    @scenario("what runs does with `statuses`, `after` and `until` that are empty or 0: it heeds them")
+    async def test_nothing_and_zero_choose_too(self, world: World) -> None:
+        """No statuses are none, and 0 is an instant."""
+        backend = await one(world)
+        await done(backend, step(Row("a"), runs=(line(at=0), line(at=1))))
+        for which, expected in (({"statuses": []}, []), ({"until": 0}, [0]), ({"after": 0}, [1])):
+            runs, _ = await backend.store.runs("a", **which)
+            found = [run.scheduled_at for run in runs]
+            assert found == expected, f"of lines about 0 and 1, with {which}, came {found}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from operator import itemgetter
 
 from schedcore._state import JobState
 from schedcore.protocols import Micros, Run
 from schedcore.testing._books import PLANNED, SECOND, Broken, JobFacts, Segment, Verdict
 from schedcore.testing._checker import Checker
-from schedcore.testing._cluster import QUIET, Cluster
-from schedcore.testing._events import Outage, Restarted
+from schedcore.testing._cluster import QUIET, Cluster, is_harmless
+from schedcore.testing._events import Deployed, Event, Killed, KilledInCall, Noise, Outage, Restarted, Stopped
+from schedcore.testing._growth import growth
 from schedcore.testing._witness import Span, bounds
 
 INVARIANTS = {
@@ -26,12 +29,19 @@ INVARIANTS = {
     "tokens": "each delivery has a greater token than the one before",
     "overlap": "no two runs of a job overlap, unless it allows that, or a lease was lost and that was logged",
     "early": "nothing is sent before its time by the store's clock",
-    "late": "while nothing is wrong, what is due starts within a second, a dead replica's work within 14",
+    "late": "while nothing is wrong, what is due or was given back starts within a second, a dead replica's "
+    "work within 14",
     "paused": "nothing planned is sent while every job is paused",
     "old": "a step from before a loss of data changes nothing after it",
+    "noticed": "every replica notices that the store has lost all its data",
     "rest": "when all is well, everything comes to rest, and nothing remains in the store",
+    "grows": "after quiet, engines and store remember as much in any hour as in the first",
     "asked": "a store hands out jobs that the caller names, and no more than it asks for",
-    "kept": "rows and history are what was committed",
+    "kept": "rows, history and triggers are what was committed",
+    "vanished": "what was sent leaves the bus only with the step that finishes it",
+    "held": "who holds something by the store's word knows of it",
+    "cancelled": "who holds what somebody asked to cancel is told so with each renewal, and nobody else",
+    "clock": "the store tells one time, that of its own clock",
     "definition": "the definition in force is that of the last started live replica that has the job",
     "idle": "nobody asks the store without end",
     "engine": "no engine fails",
@@ -56,6 +66,7 @@ def violations(cluster: Cluster) -> list[Broken]:
         *verdict.broken,
         *late(cluster, verdict),
         *rest(cluster),
+        *growth(cluster.sizes),
     ]
 
 
@@ -89,8 +100,10 @@ def facts(cluster: Cluster, job: str) -> JobFacts:
     state = witness.state(job)
     lines: list[Run] = [run for run in witness.ended if run.job == job]
     sent = [s.trigger for s in witness.sent if s.trigger.job == job and s.trigger.kind not in PLANNED]
-    asked = {trigger.key: trigger.scheduled_at for trigger in sent}
-    asked.update((r.key, r.scheduled_at) for r in lines if r.kind not in PLANNED)
+    told = [(trigger.key, trigger.scheduled_at) for trigger in sent]
+    told += [(run.key, run.scheduled_at) for run in lines if run.kind not in PLANNED]
+    # The oldest counts: what lost its data may have accepted a key once more.
+    asked = dict(sorted(told, key=itemgetter(1), reverse=True))
     options = cluster.jobs[job].spec.options
     open_keys = () if state is None else (*state.outstanding, *(t.key for t in state.waiting))
     return JobFacts(
@@ -153,17 +166,61 @@ def late(cluster: Cluster, verdict: Verdict) -> list[Broken]:
             broken.append(
                 Broken("late", f"{trigger.job} {trigger.key} started {after}, though nothing was wrong")
             )
-    if not [
-        e
-        for e in cluster.story.events
-        if type(e).__name__ not in ("Asked", "ClockJumped", "Killed", "KilledInCall")
-    ]:
-        slow = [took for took in verdict.takeovers if took > TAKEN_OVER]
-        broken += [
-            Broken("late", f"a killed replica's run was taken over {took / SECOND:.1f} s later")
-            for took in slow
+    return [*broken, *_late_take_overs(cluster, verdict), *_late_returns(cluster)]
+
+
+def _late_take_overs(cluster: Cluster, verdict: Verdict) -> Iterable[Broken]:
+    """A killed replica's work goes on within 14 seconds, and the time that slow calls take."""
+    delays = [event.delay for event in cluster.story.events if isinstance(event, Noise)]
+    bound = TAKEN_OVER + round(8 * max(delays, default=0) * SECOND)
+    spans = _spans_of(cluster, lambda event: not (isinstance(event, Killed | KilledInCall) or _slows(event)))
+    everywhere = _everywhere(cluster)
+    for fate in [fate for fate in verdict.fates.values() if fate.job in everywhere]:
+        for first, second in pairwise(fate.starts):
+            life = cluster.lives[first.pid - 1]
+            if second.delivery != 2 or life.died is None or life.told_to_stop is not None:
+                continue
+            took = second.t - life.died
+            if took > bound and not any(begin < second.t and end > life.died for begin, end in spans):
+                what = f"what a killed replica ran of {fate.job} went on {took / SECOND:.1f} s later"
+                yield Broken("late", what)
+
+
+def _late_returns(cluster: Cluster) -> Iterable[Broken]:
+    """What is given back starts at once, where there is somebody to run it."""
+    spans = _spans_of(cluster, lambda event: not isinstance(event, Killed | KilledInCall | Stopped))
+    everywhere = _everywhere(cluster)
+    for handed in [each for each in cluster.server.witness.handed if each.name[0] in everywhere]:
+        back, again = handed.back, handed.again
+        ready = [
+            life
+            for life in cluster.lives
+            if life.born <= back - QUIET
+            and (life.died is None or life.died > back + PROMPT)
+            and (life.told_to_stop is None or life.told_to_stop > back + PROMPT)
         ]
-    return broken
+        if again > back + PROMPT and ready and not any(b < again and e > back for b, e in spans):
+            what = (
+                f"{' '.join(handed.name)} was given back, and nobody had it for {(again - back) / SECOND:g} s"
+            )
+            yield Broken("late", what)
+
+
+def _everywhere(cluster: Cluster) -> set[str]:
+    """The jobs that every replica has, always."""
+    return set(cluster.jobs) - {event.job for event in cluster.story.events if isinstance(event, Deployed)}
+
+
+def _slows(event: Event) -> bool:
+    """Calls take a little longer, and nothing else."""
+    return isinstance(event, Noise) and not event.unheard and not event.unanswered and event.delay <= 0.25
+
+
+def _spans_of(cluster: Cluster, which: Callable[[Event], bool]) -> list[tuple[Micros, Micros]]:
+    """List when something of a kind was wrong, and the while after it."""
+    start = cluster.story.start
+    events = [event for event in cluster.story.events if not is_harmless(event) and which(event)]
+    return [(start + event.at, start + event.at + getattr(event, "lasts", 0) + QUIET) for event in events]
 
 
 def rest(cluster: Cluster) -> list[Broken]:

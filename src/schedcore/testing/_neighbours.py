@@ -11,6 +11,7 @@ from schedcore.testing.world import (
     line,
     needs,
     one,
+    row_of,
     scenario,
     send,
     state,
@@ -55,3 +56,12 @@ class NeighbourContract:
             for name in ("n", ROW + "a"):
                 assert await backend.locker.acquire(name, "r0", SECOND), "a free name was refused"
                 assert await other.locker.acquire(name, "other", SECOND), "two apps share their locks"
+
+    @scenario("whether the app is part of the key under which a committed step's id is kept")
+    async def test_a_step_of_another_app_is_another_step(self, world: World) -> None:
+        """Ids are an app's own too."""
+        needs(world, "neighbours")
+        backend, other = await one(world), await world.make_neighbour()
+        for app, number in ((backend, 1), (other, 2)):
+            await done(app, step(Row("a"), data=state(number), id="the same"))
+            assert (await row_of(app)).data == state(number), "a step of another app was taken for this one"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,15 +12,21 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TypeAlias
 
+import pytest
+
 from schedcore._state import JobState
 from schedcore.protocols import Backend, Verdict
+from schedcore.testing._concurrency import go_on as go_through
 from schedcore.testing.world import (
+    SECOND,
+    TTL,
     World,
     commit,
     done,
     line,
     needs,
     one,
+    only,
     row_of,
     scenario,
     send,
@@ -36,6 +43,7 @@ Part: TypeAlias = Callable[[Backend, str, Connection], Awaitable[None]]
 PROCESSES = 2
 ROUNDS = 60
 KILLS = 2
+FLOW = 80
 PATIENCE_S = 30.0
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -69,6 +77,26 @@ async def go_on(backend: Backend, replica: str, said: Connection) -> None:
             said.send(at)
 
 
+async def count_up(backend: Backend, replica: str, said: Connection) -> None:
+    """Add one to the row of `a`."""
+    row = await row_of(backend)
+    await done(backend, step(row, data=state(mark(row.data) + 1)))
+    said.send(True)
+
+
+async def write(backend: Backend, replica: str, said: Connection) -> None:
+    """Beat, send a trigger, and go."""
+    await backend.store.beat(replica, {}, TTL)
+    await send(backend)
+    said.send(True)
+
+
+async def flow(backend: Backend, replica: str, said: Connection) -> None:
+    """Commit steps each of which finishes the trigger before, sends one, and appends a line."""
+    await go_through(backend, FLOW)
+    said.send(True)
+
+
 def mark(data: object) -> int:
     """Read the number that is in a row of these tests."""
     return data.mark if isinstance(data, JobState) else 0
@@ -93,11 +121,42 @@ def play(part: Part, make: Make, replica: str, said: Connection) -> None:
         said.send(traceback.format_exc())
 
 
+def fork(part: Part, make: Make, replica: str, said: Connection) -> None:
+    """Be a process that forks while its backend is open; the child, and then it itself, play the part."""
+    backend = make()
+
+    async def go_on_here() -> None:
+        await part(backend, replica, said)
+        await backend.close()
+
+    async def go_on_there() -> None:
+        await backend.open(f"{replica}-child")
+        await part(backend, f"{replica}-child", said)
+
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(backend.open(replica))
+            said.send(None)
+            said.recv()
+            child = os.fork()
+            if not child:
+                try:
+                    asyncio.run(go_on_there())
+                finally:
+                    os._exit(0)  # nothing of its parent's is to be tidied up
+            os.waitpid(child, 0)
+            runner.run(go_on_here())
+    except Exception:  # noqa: BLE001  whatever it is: whoever waits has to hear of it
+        said.send(traceback.format_exc())
+
+
 @contextmanager
-def process(part: Part, make: Make, replica: str) -> Iterator[tuple[BaseProcess, Connection]]:
+def process(
+    part: Part, make: Make, replica: str, how: Callable[..., None] = play
+) -> Iterator[tuple[BaseProcess, Connection]]:
     """Have another process play a part; it ends with the block."""
     here, there = SPAWN.Pipe()
-    other = SPAWN.Process(target=play, args=(part, make, replica, there), daemon=True)
+    other = SPAWN.Process(target=how, args=(part, make, replica, there), daemon=True)
     other.start()
     there.close()
     try:
@@ -181,6 +240,53 @@ class ProcessContract:
             )
             sent = (trigger(at=count + 1),)
             await soon(done(backend, step(row, data=state(count + 1), send=sent, runs=(line(at=count + 1),))))
+
+    @scenario("what a forked child shares with its parent: connections, locks that a thread held, a thread")
+    async def test_a_child_that_was_forked_opens_the_backend_anew(self, world: World) -> None:
+        """The core resets a child to "not started": it opens the same object, and its parent goes on."""
+        needs(world, "processes")
+        if not hasattr(os, "fork"):
+            pytest.skip("this system does not fork")
+        backend = await one(world)
+        with process(count_up, world.elsewhere(), "r1", fork) as (_, said):
+            await heard(said)
+            said.send(None)
+            for who in ("the child", "its parent"):
+                assert await heard(said) is True, f"{who} could not go on"
+        assert mark((await row_of(backend)).data) == PROCESSES, "child and parent did not both commit"
+
+    @scenario("what tells a waiting receive of another process's step, and where the app's last beat is kept")
+    async def test_what_another_process_writes_counts_here(self, world: World) -> None:
+        """A receive that waits is woken by its step; it is alive, and its beat is the one before."""
+        needs(world, "processes")
+        backend = await one(world)
+        waiting = asyncio.ensure_future(backend.bus.receive(frozenset("a"), 1, 60 * SECOND))
+        with process(write, world.elsewhere(), "r1") as (_, said):
+            await heard(said)
+            said.send(None)
+            await heard(said)
+            delivery = only(await soon(waiting))
+        answer = await backend.store.beat("r0", {}, TTL)
+        assert delivery.trigger == trigger(), f"another process sent {trigger()}, received was {delivery}"
+        assert answer.alive == {"r0", "r1"}, f"two processes beat, alive are {sorted(answer.alive)}"
+        assert answer.gap > 0, "the first beat here does not follow the other process's"
+
+    @scenario("whether rows reads row and `held` as they are at one moment, or `held` later, never sooner")
+    async def test_who_reads_while_another_process_commits_sees_whole_steps(self, world: World) -> None:
+        """For each row that is read its trigger is held, and its line is in the history."""
+        needs(world, "processes")
+        backend, seen = await one(world), 0
+        with process(flow, world.elsewhere(), "r1") as (_, said):
+            await heard(said)
+            said.send(None)
+            while seen < FLOW:
+                row = await row_of(backend)
+                runs, _ = await backend.store.runs("a", limit=1)
+                seen = mark(row.data)
+                if seen:
+                    assert str(seen) in (row.held or ()), f"row {seen} was read, and its trigger is not held"
+                    assert runs[0].scheduled_at >= seen, f"row {seen} was read, and its line is not there"
+            await heard(said)
 
 
 def _pairs(said: object) -> list[tuple[str, int]]:

@@ -74,6 +74,17 @@ class RepeatContract:
         answer = await commit(backend, gone)
         assert answer.verdict is Verdict.DONE, f"a step that deleted, repeated, was {answer.verdict}"
 
+    @scenario("how many ids are remembered: four thousand steps of others, or two minutes, whatever is less")
+    async def test_the_last_step_of_a_row_is_still_known_a_thousand_steps_later(self, world: World) -> None:
+        """A lost reply of a quiet job is repeated while others are busy."""
+        backend = await one(world)
+        last = step(Row("a"), data=state(1))
+        await done(backend, last)
+        for number in range(10):
+            await done(backend, *(step(Row(f"b{number}-{each}")) for each in range(100)))
+        answer = await commit(backend, last)
+        assert answer.verdict is Verdict.DONE, f"repeated after 1000 steps of others, it was {answer.verdict}"
+
     @scenario("what the second step of a call sees: what the first has changed")
     async def test_of_two_steps_of_one_call_that_saw_one_row_the_second_is_changed(
         self, world: World

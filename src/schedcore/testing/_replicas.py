@@ -228,7 +228,7 @@ class Node:
     def disturb(self, noise: Noise) -> None:
         """Have calls lost and delayed for a while."""
         self.noise = noise
-        self._impair(noise.lasts)
+        self._impair(noise.lasts + round(2 * noise.delay * SECOND))  # the last calls take their time
 
         def quiet() -> None:
             if self.noise is noise:

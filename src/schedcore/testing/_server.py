@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from schedcore.protocols import Backend, Locker, Micros
+from schedcore.testing._books import Broken
 from schedcore.testing._machines import Machines
 from schedcore.testing._stores import Outside, SimulatedStore
 from schedcore.testing._witness import Witness
@@ -35,6 +36,7 @@ class Server:
         self.machine = time.add()
         self.offset: Micros = 0
         self.away_until: Micros = 0
+        self._latest: Micros = 0
         self.clears = 0
         self.losses: list[Micros] = []
         self.witness = Witness()
@@ -47,6 +49,7 @@ class Server:
         self._calls_at: Micros = 0
         self._calls = 0
         self._changes = 0
+        self._misled = False
 
     def count(self, name: str) -> None:
         """Count the calls of this instant: somebody who asks without end would keep time from passing."""
@@ -80,6 +83,7 @@ class Server:
 
     def step(self, by: Micros) -> None:
         """Set the clock."""
+        self._latest = max(self._latest, self.clock())
         self.offset += by
 
     def save(self) -> None:
@@ -104,7 +108,7 @@ class Server:
             self._lost(seen)
 
     def _lost(self, seen: Mapping[str, object] | None = None) -> None:
-        self.losses.append(self.clock())
+        self.losses.append(max(self._latest, self.clock()))  # it may have been set back before
         self.witness.lost_data(self.time.now, self.clock(), seen)
 
     async def perform(self, process: Process, name: str, method: Method, args: Any, clears: int) -> Any:
@@ -135,6 +139,9 @@ class Server:
         witness, now = self.witness, self.time.now
         if name == "commit":
             witness.see(args[0], answer, now, from_before=clears != self.clears)
+            self._compare(*[each.now for each in answer])
+        elif name == "now":
+            self._compare(answer)
         elif name == "receive":
             witness.asked_for(args[0], args[1], answer)
             witness.handed_out(answer, now, self.clock(), taken_over=False)
@@ -143,9 +150,19 @@ class Server:
         elif name == "take_over":
             witness.handed_out(answer, now, self.clock(), taken_over=True)
         elif name == "renew":
-            witness.renewed(answer.mine, now, self.clock())
+            witness.renewed(answer, now, self.clock())
+        elif name == "cancel":
+            witness.asked_to_cancel(args[0], args[1], held=answer)
         elif name == "give_back":
-            witness.given_back(args[0])
+            witness.given_back(args[0], now)
+
+    def _compare(self, *told: Micros) -> None:
+        """See that the store tells one time, that of its own clock."""
+        wrong = [now for now in told if abs(now - self.clock()) > 1000]
+        if wrong and not self._misled:
+            self._misled = True
+            what = f"the store told a time {(wrong[0] - self.clock()) / 1_000_000:g} s off its own clock"
+            self.witness.broken.append(Broken("clock", what))
 
     def _answer(self, process: Process, answer: asyncio.Future[Any], task: asyncio.Task[Any]) -> None:
         self._receiving.pop(task, None)

@@ -13,6 +13,7 @@ from schedcore.scheduler import Scheduler
 from schedcore.testing._books import Broken, Record
 from schedcore.testing._cluster import Cluster, MakeStore
 from schedcore.testing._drawing import EDITS, draw
+from schedcore.testing._growth import Size
 from schedcore.testing._invariants import INVARIANTS, violations
 from schedcore.testing._shrink import shrink
 from schedcore.testing._stores import RamStore
@@ -26,7 +27,7 @@ class Played:
     """One story, played to its end.
 
     `broken` says what of the promise did not hold, `runs` what the jobs' functions did, in order of time;
-    `lasted` is how much virtual time it took.
+    `lasted` is how much virtual time it took, `sizes` how much was remembered in quiet moments, by the hour.
     """
 
     story: Story
@@ -34,6 +35,7 @@ class Played:
     runs: tuple[Record, ...]
     steps: int
     lasted: Micros
+    sizes: tuple[Size, ...] = ()
 
     @property
     def invariants(self) -> set[str]:
@@ -83,7 +85,12 @@ def play(story: Story, *, jobs: Mapping[str, Job] | None = None, store: MakeStor
     cluster.play()
     lasted = cluster.time.now - story.start
     return Played(
-        story, tuple(violations(cluster)), tuple(cluster.books), cluster.server.witness.steps, lasted
+        story,
+        tuple(violations(cluster)),
+        tuple(cluster.books),
+        cluster.server.witness.steps,
+        lasted,
+        tuple(cluster.sizes),
     )
 
 

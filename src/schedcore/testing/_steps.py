@@ -229,11 +229,12 @@ class StepContract:
         """A delivery is known by its token: an old one, and one already finished, are refused."""
         backend = await one(world)
         delivery = await delivered(backend)
-        old = attrs.evolve(delivery, token=delivery.token - 1)
-        answer = await commit(backend, step(await row_of(backend), done=(old,)))
-        assert (answer.verdict, tuple(answer.refused)) == (Verdict.NOT_OURS, (old,)), (
-            "an old token finished a run"
-        )
+        for other in (-1, 1):
+            wrong = attrs.evolve(delivery, token=delivery.token + other)
+            answer = await commit(backend, step(await row_of(backend), done=(wrong,)))
+            assert (answer.verdict, tuple(answer.refused)) == (Verdict.NOT_OURS, (wrong,)), (
+                f"{'an old' if other < 0 else 'a newer'} token finished a run"
+            )
         await done(backend, step(await row_of(backend), done=(delivery,)))
         answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
         assert answer.verdict is Verdict.NOT_OURS, f"finishing twice was {answer.verdict}"

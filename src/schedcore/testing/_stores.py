@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from schedcore import _plugins
 from schedcore.protocols import Backend, Micros
+from schedcore.testing._growth import weigh
 
 T = TypeVar("T")
 
@@ -53,6 +54,10 @@ class SimulatedStore:
         """Go back to what `save` gave."""
         raise NotImplementedError(f"{type(self).__name__} declares that it restores, and does not say how")
 
+    def size(self) -> int:
+        """Count what is kept, in whatever unit: after quiet it has to be the same in every hour."""
+        return 0
+
     def close(self) -> None:
         """Remove what is left."""
 
@@ -86,6 +91,11 @@ class RamStore(SimulatedStore):
     def save(self) -> object:
         """Copy it; what cannot change is shared."""
         return _copied(self.memory)
+
+    def size(self) -> int:
+        """Count all but the ids of steps, which grow up to a limit and begin anew."""
+        kept = {name: each for name, each in vars(self.memory).items() if not name.startswith("_committed")}
+        return weigh(kept)
 
     def load(self, saved: Any) -> None:
         """Have it again."""

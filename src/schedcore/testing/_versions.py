@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schedcore._state import Pause
+from schedcore.codec import Unknown
 from schedcore.protocols import Kind, Row, Status, Verdict
 from schedcore.testing.world import (
     SECOND,
@@ -63,7 +64,7 @@ class VersionContract:
         """Deleting takes a version too, so that a step which saw the row before can never match it again."""
         backend = await one(world)
         row = await done(backend, step(Row("a"), data=state(1)))
-        gone = await done(backend, step(row, data=None, runs=(line(status=Status.RETIRED),)))
+        gone = await done(backend, step(row, data=None))
         assert (gone.version, gone.data) == (0, None), f"a deleted row was answered as {gone}"
         assert [r.job for r in await backend.store.rows()] == [], "a deleted row is still listed"
         newest = (await backend.store.beat("r0", {}, SECOND)).newest
@@ -88,6 +89,33 @@ class VersionContract:
         assert again.token > delivery.token, "a token came back"
         answer = await commit(backend, step(await row_of(backend), done=(delivery,)))
         assert answer.verdict is Verdict.NOT_OURS, f"a delivery from before the flush was {answer.verdict}"
+
+    @scenario("how a version is made: newest + 1 where the store's now is not above it")
+    async def test_numbers_rise_although_the_clock_was_set_back(self, world: World) -> None:
+        """An hour back: versions and tokens go on above all that were given out."""
+        needs(world, "sets_back")
+        backend = await one(world)
+        delivery = await delivered(backend)
+        await world.set_back(3600 * SECOND)
+        for _ in range(3):
+            row = await row_of(backend)
+            new = await done(backend, step(row, done=(delivery,), send=(trigger(),)))
+            again = only(await take(backend))
+            assert new.version > max(row.version, delivery.token), "a version came back"
+            assert again.token > new.version, "a token came back"
+            delivery = again
+
+    @scenario("what is done with bytes of a later release: kept as `codec.Unknown`, and written as they are")
+    async def test_what_a_later_release_wrote_is_kept_as_it_is(self, world: World) -> None:
+        """A row of format 2 is read, listed and written again, and is neither absent nor an error."""
+        backend = await one(world)
+        later = Unknown(b'{"format":2,"type":"job","new":"\xc3\xbc"}')
+        row = await done(backend, step(Row("a"), data=later, send=(trigger(),)))
+        for _ in range(2):
+            (listed,) = await backend.store.rows()
+            assert (listed.version, listed.data) == (row.version, later), f"it was read as {listed}"
+            held = await take(backend)
+            row = await done(backend, step(await row_of(backend), done=tuple(held)))
 
     @scenario(
         "how data, options and payloads are stored: the bytes of `schedcore.codec`, and integers of 64 bits"
@@ -134,7 +162,7 @@ class VersionContract:
     async def test_nothing_unfinished_is_ever_trimmed(self, world: World) -> None:
         """However many triggers lie there, and however long, each is handed out."""
         backend = await one(world)
-        triggers = tuple(trigger(at=number) for number in range(1, 3001))
+        triggers = tuple(trigger(at=number) for number in range(1, 6001))
         await send(backend, *triggers)
         await live(world, 2 * SECOND, backend)
         taken: Sequence[object] = ()

@@ -7,10 +7,20 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from schedcore._state import AppState, JobState, Spec
-from schedcore.protocols import APP_ROW, Answer, Delivery, Micros, Run, Step, Trigger, Verdict
+from schedcore.protocols import (
+    APP_ROW,
+    Answer,
+    Delivery,
+    Micros,
+    Renewal,
+    Run,
+    Status,
+    Step,
+    Trigger,
+    Verdict,
+)
 from schedcore.testing._books import PLANNED, Broken
-
-LEASE: Micros = 10_000_000
+from schedcore.testing._checker import LEASE
 
 
 @attrs.frozen
@@ -20,6 +30,15 @@ class Sent:
     trigger: Trigger
     at: Micros
     store_at: Micros
+
+
+@attrs.frozen
+class Handed:
+    """What a replica gave back, and when somebody got it then."""
+
+    name: tuple[str, str]
+    back: Micros
+    again: Micros
 
 
 @attrs.define
@@ -58,6 +77,10 @@ def accounted(state: JobState) -> int:
     return sum(state.counters.values()) + waiting + sum(key.isdecimal() for key in state.outstanding)
 
 
+def _name(delivery: Delivery) -> tuple[str, str]:
+    return delivery.trigger.job, delivery.trigger.key
+
+
 class Witness:
     """Remembers every step that a store has committed, as its answers say."""
 
@@ -72,7 +95,10 @@ class Witness:
         self._lossy_until: Micros = 0
         self._seen: set[str] = set()
         self._newest: dict[tuple[str, str], Delivery] = {}
-        self._returned: set[tuple[str, str]] = set()
+        self.handed: list[Handed] = []
+        self._returned: dict[tuple[str, str], Micros] = {}
+        self._triggers: dict[tuple[str, str], list[Trigger]] = {}
+        self._cancelled: set[tuple[str, str, int]] = set()
         self._kept: dict[tuple[str, str], tuple[Micros, Micros]] = {}
         self._accounts: dict[str, _Account] = {}
         self._app: AppState | None = None
@@ -97,7 +123,10 @@ class Witness:
         A lease may run out by the store's clock, which may step, or by the time that passes.
         """
         for delivery in deliveries:
-            name = (delivery.trigger.job, delivery.trigger.key)
+            name = _name(delivery)
+            if delivery.trigger not in self._triggers.get(name, ()):
+                what = f"{' '.join(name)} was handed out otherwise than it was sent"
+                self.broken.append(Broken("kept", what))
             before = self._newest.get(name)
             if before is not None:
                 told = f"{' '.join(name)} was handed out"
@@ -114,15 +143,34 @@ class Witness:
                 if not returned and not (taken_over and age >= LEASE):
                     what = f"{age / 1_000_000:g} s after another replica got it or renewed its lease"
                     self.broken.append(Broken("again", f"{told} {what}"))
-            self._returned.discard(name)
+            back = self._returned.pop(name, None)
+            if back is not None:
+                self.handed.append(Handed(name, back, now))
             self._newest[name], self._kept[name] = delivery, (now, store_at)
 
-    def renewed(self, mine: Collection[Delivery], now: Micros, store_at: Micros) -> None:
-        """Take note of leases that were renewed."""
-        for delivery in mine:
-            name = (delivery.trigger.job, delivery.trigger.key)
+    def renewed(self, renewal: Renewal, now: Micros, store_at: Micros) -> None:
+        """Take note of leases that were renewed, and of who is told to cancel: what was asked, each time."""
+        for delivery in renewal.mine:
+            name = _name(delivery)
             if self._newest.get(name) == delivery:
                 self._kept[name] = now, store_at
+                told, asked = name in renewal.cancel, (*name, delivery.token) in self._cancelled
+                if told != asked and self.last_loss is None:
+                    what = "was told to cancel, which nobody asked" if told else "was not told to cancel"
+                    self.broken.append(Broken("cancelled", f"who holds {' '.join(name)} {what}"))
+
+    def asked_to_cancel(self, job: str, key: str, *, held: bool) -> None:
+        """Take note of a request to cancel, and of whether somebody is said to hold it."""
+        owned = (job, key) in self._newest and (job, key) not in self._returned
+        if held and owned:
+            self._cancelled.add((job, key, self._newest[job, key].token))
+        if held != owned and self.last_loss is None:
+            what = f"{job} {key} is said to be {'held, and is not' if held else 'held by nobody, and is'}"
+            self.broken.append(Broken("cancelled", what))
+
+    def holding(self) -> list[tuple[tuple[str, str], int]]:
+        """List what replicas hold by the store's word, with the tokens."""
+        return [(name, each.token) for name, each in self._newest.items() if name not in self._returned]
 
     def asked_for(self, jobs: Collection[str], limit: int, deliveries: Sequence[Delivery]) -> None:
         """See that what was named is handed out, and no more."""
@@ -134,24 +182,29 @@ class Witness:
         if len(deliveries) > limit:
             self.broken.append(Broken("asked", f"of at most {limit} deliveries {len(deliveries)} came"))
 
-    def given_back(self, deliveries: Collection[Delivery]) -> None:
+    def given_back(self, deliveries: Collection[Delivery], now: Micros) -> None:
         """Take note of what a replica wants no more."""
         for delivery in deliveries:
-            name = (delivery.trigger.job, delivery.trigger.key)
+            name = _name(delivery)
             if self._newest.get(name) == delivery:
-                self._returned.add(name)
+                self._returned.setdefault(name, now)
 
     def _see(self, step: Step, store_at: Micros, now: Micros) -> None:
         self.steps += 1
         for delivery in step.done:
-            name = (delivery.trigger.job, delivery.trigger.key)
+            name = _name(delivery)
             newest = self._newest.pop(name, delivery)
             self._kept.pop(name, None)
+            self._returned.pop(name, None)
             if newest.token != delivery.token:
                 what = f"{delivery.trigger.job} {delivery.trigger.key} ended by token {delivery.token}"
                 self.broken.append(Broken("tokens", f"{what}, though {newest.token} was handed out since"))
-        self._check_sending(step, store_at)
-        self.sent.extend(Sent(trigger, now, store_at) for trigger in step.send)
+        if not self._just_lost(now):
+            self._check_sending(step, store_at)
+        self._check_lost(step)
+        for trigger in step.send:
+            self.sent.append(Sent(trigger, now, store_at))
+            self._triggers.setdefault((trigger.job, trigger.key), []).append(trigger)
         self.ended.extend(step.runs)
         if step.job == APP_ROW:
             self._app = step.data if isinstance(step.data, AppState) else None
@@ -178,6 +231,16 @@ class Witness:
             if trigger.key not in waiting and any(pause.active(store_at) for pause in pauses):
                 what = f"{trigger.job} {trigger.key} was sent during a pause of every job"
                 self.broken.append(Broken("paused", what))
+
+    def _check_lost(self, step: Step) -> None:
+        """What was sent leaves the bus only with the step that finishes it."""
+        done = {_name(delivery) for delivery in step.done}
+        for run in step.runs:
+            name = (run.job, run.key)
+            vanished = run.status is Status.LOST and name in self._triggers and name not in done
+            if vanished and step.data is not None and self.last_loss is None:
+                what = f"{' '.join(name)} was sent, and was not in the bus any more"
+                self.broken.append(Broken("vanished", what))
 
     def _note_span(self, job: str, state: JobState) -> None:
         spans = self.spans.setdefault(job, [])
@@ -223,6 +286,7 @@ class Witness:
         self._accounts = {job: each for job, each in (saved or {}).items() if isinstance(each, _Account)}
         self._app = None
         self._newest.clear()
+        self._returned.clear()
         for spans in self.spans.values():
             if spans[-1].until is None:
                 spans[-1].until = store_at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import wraps
@@ -79,6 +80,9 @@ class World:
     sets_back = False
     """Whether `set_back` is written."""
 
+    measures = False
+    """Whether `size` is written, and `advance` takes no time."""
+
     async def make_backends(self, count: int) -> Sequence[Backend]:
         """Make replicas of one app over one store, opened as `r0`, `r1` and so on."""
         raise NotImplementedError(f"{type(self).__name__} does not say how to make backends")
@@ -102,6 +106,10 @@ class World:
     async def restart(self) -> None:
         """Stop the store's server and start it again, with all that it has acknowledged."""
         raise NotImplementedError(f"{type(self).__name__} declares that it restarts, and does not say how")
+
+    async def size(self) -> int:
+        """Count what the store holds, in whatever unit: rows, keys, or files."""
+        raise NotImplementedError(f"{type(self).__name__} declares that it measures, and does not say how")
 
     async def set_back(self, by: Micros) -> None:
         """Set the store's clock back."""
@@ -197,7 +205,7 @@ def line(job: str = "a", at: Micros = 60 * SECOND, status: Status = Status.SUCCE
 def step(row: Row, *others: Row, data: object = ..., **changes: Any) -> Step:
     """Make a step that expects rows as they were seen; its content is kept unless `data` says otherwise."""
     expects = tuple((r.job, r.version) for r in (row, *others))
-    changes.setdefault("id", f"test:{next(_numbers)}")
+    changes.setdefault("id", f"test:{os.getpid()}:{next(_numbers)}")
     new = (row.data or state()) if data is ... else data
     return Step(job=row.job, expects=expects, data=new, keep=changes.pop("keep", FOR_EVER), **changes)
 

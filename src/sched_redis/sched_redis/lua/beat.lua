@@ -10,22 +10,8 @@ local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
 local function text(instant) return string.format('%.0f', instant) end
 
-local function begin_leases_anew() -- the clock was set back: what was noted ahead of it would last that much longer
-  call('HSET', meta, 'no_take_over_until', text(now + lease_us))
-  call('HDEL', meta, 'locked_until')
-  for _, one in ipairs(call('ZRANGEBYSCORE', alive, '(' .. text(now + lease_us), '+inf')) do
-    call('ZADD', alive, text(now + lease_us), one)
-  end
-  local from = '-'
-  while from do
-    local pending = redis.pcall('XPENDING', stream, group, from, '+', 1000)
-    for _, entry in ipairs(pending.err and {} or pending) do
-      call('XCLAIM', stream, group, entry[2], 0, entry[1], 'JUSTID')
-    end
-    from = #pending == 1000 and '(' .. pending[1000][1]
-  end
-end
-
+-- include anew
+-- include row_locks
 call('HSETNX', meta, 'epoch', ARGV[5])
 local known = call('HMGET', meta, 'epoch', 'newest', 'beat')
 local gap = known[3] and now - tonumber(known[3]) or 0
@@ -43,13 +29,7 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', alive, '-inf', text(now))) do
   call('ZREM', alive, gone)
   call('HDEL', facts, gone)
 end
-if tonumber(call('HGET', meta, 'locked_until') or now) < now then -- nobody has a row's lock any more
-  call('HDEL', meta, 'locked_until')
-  local fields = call('HGETALL', meta)
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, 4) == 'row ' then call('HDEL', meta, fields[i]) end
-  end
-end
+if tonumber(call('HGET', meta, 'locked_until') or now) < now then forget_row_locks() end
 local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, group)
 for _, consumer in ipairs(consumers.err and {} or consumers) do -- {"name", name, "pending", pending, ...}
   if consumer[4] == 0 and not call('ZSCORE', alive, consumer[2]) then

@@ -18,16 +18,7 @@ for i = 5, #ARGV, 3 do table.insert(wanted, {ARGV[i], ARGV[i + 1], ARGV[i + 2]})
 local read = ARGV[4] ~= '0' and call('XREADGROUP', 'GROUP', group, replica, 'COUNT', ARGV[4], 'STREAMS', stream, '>')
 for _, entry in ipairs(read and read[1][2] or {}) do table.insert(wanted, {entry[2][2], entry[1], '0'}) end
 
-local function take(name, id, there) -- into this replica's pending list; whether it may
-  if id ~= '' then return true end
-  if there.replica ~= '' then
-    there.number = there.number + 1
-    return may_take_over and #call('XCLAIM', stream, group, replica, lease_ms, there.id, 'JUSTID') > 0
-  end
-  if call('SREM', parked, name) == 1 then there.id = call('XADD', stream, '*', 'trigger', name) end
-  return #call('XCLAIM', stream, group, replica, 0, there.id, 'FORCE', 'JUSTID') > 0
-end
-
+-- include take
 for _, item in ipairs(wanted) do
   local name, id, token = unpack(item)
   local there = load(call('HGET', triggers, name))

@@ -1,4 +1,4 @@
--- Lists who holds what, page by page.
+-- Lists who holds what, page by page; without a group that is nobody.
 -- KEYS  stream, triggers
 -- ARGV  group, the entry to begin with, how many to look at
 -- Returns  {token, number, data, replica, since_us, note} each, and where to go on (empty: that was all)
@@ -6,7 +6,8 @@
 
 local stream, triggers = unpack(KEYS)
 local call, found = redis.call, {}
-local pending = call('XPENDING', stream, ARGV[1], ARGV[2], '+', ARGV[3])
+local pending = redis.pcall('XPENDING', stream, ARGV[1], ARGV[2], '+', ARGV[3])
+if pending.err then return string.find(pending.err, 'NOGROUP', 1, true) and {found, ''} or pending end
 for _, entry in ipairs(pending) do
   local read = call('XRANGE', stream, entry[1], entry[1])[1]
   local there = load(read and call('HGET', triggers, read[2][2]))

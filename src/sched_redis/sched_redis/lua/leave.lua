@@ -6,7 +6,9 @@
 
 local stream, triggers = unpack(KEYS)
 local call, group, offered = redis.call, ARGV[1], 0
-for _, entry in ipairs(call('XPENDING', stream, group, '-', '+', 1000, ARGV[2])) do
+local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1000, ARGV[2])
+if pending.err then return string.find(pending.err, 'NOGROUP', 1, true) and 0 or pending end
+for _, entry in ipairs(pending) do
   local read = call('XRANGE', stream, entry[1], entry[1])[1]
   local there = load(read and call('HGET', triggers, read[2][2]))
   if there and there.id == entry[1] and there.replica == '' then

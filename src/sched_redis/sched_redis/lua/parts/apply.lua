@@ -1,12 +1,12 @@
 -- What a step changes: in memory, for the steps behind it; it is written at the end.
 local changed, new_names, ids, ended, sent = {}, {}, {}, {}, {}
-local first, made = nil, {} -- a version; job and digest for it and for each that follows it
+local first, made = nil, {} -- a version; job and content for it and for each that follows it
 
-local function apply(id, job, new, digest, send, done) -- returns the new version
+local function apply(id, job, new, send, done) -- returns the new version
   newest = math.max(newest + 1, now)
   local at, row = string.format('%.0f', newest), seen[job]
   changed[job], first = true, first or at
-  made[#made + 1] = job; made[#made + 1] = digest
+  made[#made + 1] = job; made[#made + 1] = new and #new > 1000 and '' or new -- a long one has to be read
   if new then
     if not row and job ~= '' then new_names[#new_names + 1] = 0; new_names[#new_names + 1] = job end
     seen[job] = at .. ' ' .. id .. (row and string.match(row, '^%d+( %S+)') or '') .. '\n' .. new

@@ -12,3 +12,10 @@ local function append(runs, keep, at, lists) -- to the history; what is too old 
     end
   end
 end
+
+local function set_expiry(lists, age, is_first) -- of the history of a job that is gone, until it is back
+  for i = 1, 2 do
+    if age then call('PEXPIRE', KEYS[lists + i], math.ceil(age / 1000)) end
+    if is_first then call('PERSIST', KEYS[lists + i]) end
+  end
+end

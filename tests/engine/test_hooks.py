@@ -1,0 +1,213 @@
+"""Hooks: who is called, when, where, and that nothing waits for them or suffers from them."""
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+from typing import Any
+
+import pytest
+from tests.engine.replica import RARELY, Replica, events, scheduler, until, virtual
+
+from sched_ram import RamBackend
+from schedcore import ConfigurationError, RunInfo, Scheduler
+from schedcore import _hooks as hooks_module
+from schedcore._observers import Observers
+from schedcore.testing import VirtualClock
+
+Lines = list[RunInfo]
+
+
+def called(lines: Lines) -> list[tuple[str, str]]:
+    return [(line.job, str(line.status)) for line in lines]
+
+
+def test_hooks_of_a_job_and_of_all_jobs() -> None:
+    """A job's own hook is called for it alone, before the scheduler's, which hears of every job."""
+    s = scheduler(app="hooked")
+    own: Lines = []
+    of_all: Lines = []
+    s.on_success(of_all.append)
+    s.on_failure(of_all.append)
+
+    def fail() -> None:
+        raise ValueError("no paper")
+
+    s.add_job("good", RARELY, lambda: None, on_success=own.append)
+    s.add_job("bad", RARELY, fail, on_failure=own.append, on_success=own.append)
+    with s:
+        s.blocking.trigger("good", wait=True, timeout=5)
+        s.blocking.trigger("bad", key="k", wait=True, timeout=5)
+        until(lambda: len(of_all) == 2)
+    assert called(own) == called(of_all) == [("good", "succeeded"), ("bad", "failed")]
+    assert own[1].key == "k"
+    assert "no paper" in own[1].detail
+
+
+@virtual
+async def test_missed_times_are_one_call(replica: Replica) -> None:
+    """While nobody ran times passed: their stretch is one line, and one call, by who decided it."""
+    lines: Lines = []
+    first, second = (hooked(replica, name, on_missed=lines.append) for name in ("r1", "r2"))
+    for each in (first, second):
+        each.add("a", "@every 10s", catch_up="none")
+    async with first.running():
+        await asyncio.sleep(1)
+    await asyncio.sleep(300)
+    async with first.running(), second.running():
+        await asyncio.sleep(5)
+    assert called(lines) == [("a", "missed")]
+    assert lines[0].count > 20
+
+
+@virtual
+async def test_what_is_given_up_is_told_by_who_gave_it_up(replica: Replica) -> None:
+    """A run that must not run twice is lost with its replica; who would take it over calls `on_dead`."""
+    lines: Lines = []
+    frozen, witness = (hooked(replica, name, on_dead=lines.append) for name in ("r1", "r2"))
+    for each in (frozen, witness):
+        each.add("a", RARELY, sleep, delivery="at_most_once")
+    async with frozen.running() as engine:
+        await frozen.control.trigger("a", payload=[1])
+        await asyncio.sleep(1)
+        engine.backend.bus.renew = away  # type: ignore[method-assign,assignment]
+        async with witness.running():
+            await asyncio.sleep(20)
+            assert [(line.status, line.payload, line.replica) for line in lines] == [("lost", [1], "r2")]
+
+
+async def sleep() -> None:
+    await asyncio.sleep(60)
+
+
+async def away(*_: object) -> None:
+    raise ConnectionError
+
+
+def hooked(replica: Replica, name: str, **own: Any) -> Replica:
+    """Make a replica beside another, in which a scheduler's hooks are called."""
+    observers = Observers()
+    made = Replica(RamBackend("app", memory=replica.memory), name, observers=observers)
+    hooks = hooks_module.Hooks(made.jobs)
+    hooks.virtual = asyncio.get_running_loop()
+    observers.add(hooks)
+    for which, hook in own.items():
+        hooks.add(which, hook)
+    return made
+
+
+def test_hooks_on_virtual_time() -> None:
+    """On a virtual clock hooks are called at once, coroutines on its loop: nothing has to be waited for."""
+    lines: Lines = []
+    s = Scheduler("hooked", backend="ram")
+
+    @s.on_success
+    async def later(line: RunInfo) -> None:
+        await asyncio.sleep(3600)
+        lines.append(line)
+
+    s.on_success(lines.append)
+    s.add_job("a", "@hourly", lambda: None)
+    with VirtualClock("2026-03-29T00:30+00:00") as clock:
+        clock.start(s)
+        clock.advance(minutes=31)
+        assert called(lines) == [("a", "succeeded")]
+
+
+def test_a_coroutine_hook_runs_where_coroutine_jobs_do() -> None:
+    """It is awaited on the application's loop, whose connections it may use."""
+    s = scheduler(app="hooked")
+    found: list[Any] = []
+
+    async def hook(line: RunInfo) -> None:
+        found.append(asyncio.get_running_loop())
+
+    async def play() -> None:
+        async with s:
+            await s.trigger("a", wait=True, timeout=5)
+        assert found == [asyncio.get_running_loop()]
+
+    s.add_job("a", RARELY, lambda: None, on_success=hook)
+    asyncio.run(play())
+
+
+def test_nothing_waits_for_a_hook(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """While one blocks, runs go on; too many calls are dropped, which is said; a stop waits a moment."""
+    monkeypatch.setattr(hooks_module, "AT_END", 0.1)
+    release, seen = threading.Event(), []
+    s = scheduler(app="hooked")
+    s._hooks._queue.maxsize = 2
+
+    @s.on_success
+    def block(line: RunInfo) -> None:
+        seen.append(line)
+        release.wait(20)
+
+    s.add_job("a", RARELY, lambda: None)
+    with caplog.at_level(logging.ERROR, "schedcore"):
+        with s:
+            for _ in range(6):
+                assert s.blocking.trigger("a", wait=True, timeout=5).outcome == "succeeded"
+                until(lambda: bool(seen))
+            began = time.monotonic()
+        assert time.monotonic() - began < 5
+    release.set()
+    until(lambda: len(seen) == 3)
+    assert events(caplog.records) == ["hook.dropped"]
+
+
+def test_what_a_hook_raises_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Errors, even SystemExit, are logged with job and hook; the hooks behind are called."""
+    s = scheduler(app="hooked")
+    lines: Lines = []
+
+    @s.on_success
+    def leave(line: RunInfo) -> None:
+        raise SystemExit(3)
+
+    @s.on_success
+    async def fail(line: RunInfo) -> None:
+        raise ValueError("no mail")
+
+    s.on_success(lines.append)
+    s.add_job("a", RARELY, lambda: None)
+    with caplog.at_level(logging.ERROR, "schedcore"), s:
+        s.blocking.trigger("a", wait=True, timeout=5)
+        until(lambda: bool(lines))
+    found = [record for record in caplog.records if getattr(record, "event", "") == "hook.failed"]
+    assert [(vars(r)["hook"], vars(r)["job"], vars(r)["app"]) for r in found] == [
+        ("leave", "a", "hooked"),
+        ("fail", "a", "hooked"),
+    ]
+    assert "no mail" in caplog.text
+
+
+def test_a_hook_may_ask_the_scheduler() -> None:
+    """A plain hook is on no event loop: `scheduler.blocking` works there."""
+    s = scheduler(app="hooked")
+    outcomes: list[str] = []
+    s.add_job("b", RARELY, lambda: None)
+    s.add_job(
+        "a",
+        RARELY,
+        lambda: None,
+        on_success=lambda line: outcomes.append(s.blocking.trigger("b", wait=True, timeout=5).outcome),
+    )
+    with s:
+        s.blocking.trigger("a", wait=True, timeout=5)
+        until(lambda: bool(outcomes))
+    assert outcomes == ["succeeded"]
+
+
+def two(first: object, second: object) -> None: ...
+
+
+@pytest.mark.parametrize("hook", [3, two, functools.partial(two, 1, 2)])
+def test_what_cannot_be_a_hook_is_refused(hook: Any) -> None:
+    """A hook takes one argument: anything else is refused when it is declared, with what is wrong."""
+    s = scheduler()
+    with pytest.raises(ConfigurationError, match="job 'a': on_dead must be a function of one argument"):
+        s.add_job("a", RARELY, lambda: None, on_dead=hook)
+    with pytest.raises(ConfigurationError, match="a hook on_missed must be a function of one argument"):
+        s.on_missed(hook)
