@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import logging
 import os
 import random
 import socket
 from collections.abc import Callable, Coroutine
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
@@ -119,6 +121,7 @@ class Service:
         running = self._running = asyncio.create_task(engine.run(launcher))
         self._guard = Guard(engine, self.submit, running.done)
         await _either(engine.ready.wait(), engine.link.ever_failed.wait())
+        _collect_once()
 
     async def stop(self, drain: float) -> list[str]:
         """Stop the engine; the names of jobs whose plain functions still run, their leases being renewed."""
@@ -167,6 +170,12 @@ class Service:
         if self._own_target is not None:
             self._own_target.stop()
         self._thread.stop()
+
+
+@cache
+def _collect_once() -> None:
+    """Have the garbage collector walk through what a start makes now, and not while the first jobs run."""
+    gc.collect()
 
 
 def _version() -> str:

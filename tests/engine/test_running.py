@@ -1,6 +1,7 @@
 """The four ways of running: `run()`, `async with`, `start()` and `stop()`, `lifespan`."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -10,6 +11,7 @@ from tests.engine.process import running
 from tests.engine.replica import RARELY, events, scheduler, until
 
 from schedcore import Health, Scheduler
+from schedcore._service import _collect_once
 
 
 def test_async_with_starts_and_stops() -> None:
@@ -197,3 +199,25 @@ def test_two_schedulers_in_one_process() -> None:
         for s in schedulers:
             s.blocking.trigger("a", wait=True)
     assert ran == ["one", "two"]
+
+
+def test_the_first_start_of_a_process_has_garbage_collected() -> None:
+    """So that no full collection comes in the way of the first jobs; further starts are spared it."""
+    collections: list[int] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            collections.append(len(started))
+
+    started: list[Scheduler] = []
+    _collect_once.cache_clear()
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        for _ in range(2):
+            with scheduler() as s:
+                started.append(s)
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+    assert collections == [0]
