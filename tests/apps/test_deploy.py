@@ -39,7 +39,7 @@ def compose() -> dict[str, Any]:
 
 def unit() -> configparser.SectionProxy:
     parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str
     parser.read(DEPLOY / "schedcore@.service")
     return parser["Service"]
 

@@ -67,7 +67,7 @@ def test_what_is_no_function_is_refused_as_ever(scheduler: FlaskScheduler) -> No
     def first(one: int, two: int) -> None: ...
 
     with pytest.raises(ConfigurationError, match="is no function"):
-        scheduler.add_job("job", "@yearly", "first")  # type: ignore[arg-type]
+        scheduler.add_job("job", "@yearly", "first")
     with pytest.raises(ConfigurationError, match="requires one, two"):
         scheduler.add_job("job", "@yearly", first)
 

@@ -104,7 +104,7 @@ def test_it_was_too_late(closed_shop: Shop) -> None:
     options = {"catch_up": "none", "grace": 0.2}
     first, second = closed_shop.scheduler(), closed_shop.scheduler()
     for scheduler in (first, second):
-        scheduler.add_job("often", "@every 1s", lambda: None, **options)  # type: ignore[arg-type]
+        scheduler.add_job("often", "@every 1s", lambda: None, **options)
     with first:
         closed_shop.until(lambda: first.blocking.history("often"))
     stopped = time.monotonic()

@@ -33,7 +33,7 @@ def told(call: ast.Call) -> Iterator[Told]:
     assert isinstance(call.func, ast.Attribute)
     (extra,) = [keyword.value for keyword in call.keywords if keyword.arg == "extra"]
     assert isinstance(extra, ast.Dict)
-    fields = {key.value: value for key, value in zip(extra.keys, extra.values, strict=True)}  # type: ignore[union-attr]
+    fields = {key.value: value for key, value in zip(extra.keys, extra.values, strict=True)}
     event = fields.pop("event")
     if isinstance(event, ast.Constant):
         yield str(event.value), METHODS[call.func.attr], frozenset(map(str, fields))

@@ -71,7 +71,7 @@ async def test_what_is_given_up_is_told_by_who_gave_it_up(replica: Replica) -> N
     async with frozen.running() as engine:
         await frozen.control.trigger("a", payload=[1])
         await asyncio.sleep(1)
-        engine.backend.bus.renew = away  # type: ignore[method-assign,assignment]
+        engine.backend.bus.renew = away
         async with witness.running():
             await asyncio.sleep(20)
             assert [(line.status, line.payload, line.replica) for line in lines] == [("lost", [1], "r2")]

@@ -103,11 +103,11 @@ def test_a_take_over_is_told_by_both_sides() -> None:
             await first.control.trigger("a", key="k")
             await asyncio.sleep(1)
             renew = engine.backend.bus.renew
-            engine.backend.bus.renew = away  # type: ignore[method-assign,assignment]
+            engine.backend.bus.renew = away
             async with second.running():
                 await asyncio.sleep(20)
                 assert [e.delivery.number for e in other.of(TakenOver)] == [2]
-                engine.backend.bus.renew = renew  # type: ignore[method-assign]
+                engine.backend.bus.renew = renew
                 await asyncio.sleep(5)
         assert [e.delivery.number for e in listener.of(LeaseLost)] == [1]
         assert [e.line.delivery for e in [*listener.of(Recorded), *other.of(Recorded)]] == [2]

@@ -84,7 +84,7 @@ def test_without_the_store_it_is_alive_and_not_ready() -> None:
     with Probes(s, 0, host="127.0.0.1") as probes, s:
         assert verdict(probes, "/ready")[0] == 200
         backend.fail("beat", "renew", "receive", "lapsed")
-        s._lifetime._service.submit(hurry(s)).result()  # type: ignore[union-attr]
+        s._lifetime._service.submit(hurry(s)).result()
         until(lambda: verdict(probes, "/ready")[0] == 503)
         assert verdict(probes, "/ready")[1]["why"] == ["the store is away"]
         assert verdict(probes, "/live")[0] == 200
@@ -108,7 +108,7 @@ def test_a_stuck_engine_is_neither(s: Scheduler, probes: Probes, monkeypatch: py
         release.wait(20)
 
     with s:
-        s._lifetime._service.submit(block())  # type: ignore[union-attr]
+        s._lifetime._service.submit(block())
         try:
             until(lambda: verdict(probes, "/live")[0] == 503)
             assert verdict(probes, "/live")[1] == {"live": False, "why": ["the engine is stuck"]}

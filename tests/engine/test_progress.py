@@ -38,7 +38,7 @@ async def test_the_store_hears_the_last_word_with_each_beat(replica: Replica) ->
             told.append(notes)
             return await renew(held, notes)
 
-        engine.backend.bus.renew = counted  # type: ignore[method-assign]
+        engine.backend.bus.renew = counted
         await replica.control.trigger("a", key="k", wait=True)
     assert 8 <= len(told) <= 12
     shares = [int(notes["a", "manual:k"].partition("/")[0]) for notes in told]
@@ -104,7 +104,7 @@ async def taken_over(replica: Replica, job: Any, **options: Any) -> RunInfo:
     async with first.running() as engine:
         await first.control.trigger("a")
         await until_seen(first, "80/100 invoices")
-        engine.backend.bus.renew = away  # type: ignore[method-assign,assignment]
+        engine.backend.bus.renew = away
         async with second.running():
             await asyncio.sleep(60)
             (line,) = await second.lines()
@@ -171,7 +171,7 @@ def test_progress_of_a_replica_that_was_killed_on_redis(redis_url: str, app_name
             async with asyncio.timeout(10):
                 while not any(run.progress for job in await dead.jobs() for run in job.running):  # noqa: ASYNC110
                     await asyncio.sleep(0.1)  # the beat brings it about
-            dead._backend.bus.renew = away  # type: ignore[method-assign,assignment]
+            dead._backend.bus.renew = away
             async with living:
                 async with asyncio.timeout(30):
                     await living.trigger("a", key=key, wait=True)

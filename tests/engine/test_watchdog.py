@@ -114,10 +114,10 @@ async def test_while_the_store_is_away_nothing_is_concluded(replica: Replica) ->
         stop_ticker(engine)
         await asyncio.sleep(60)
         rows = engine.backend.store.rows
-        engine.backend.store.rows = away  # type: ignore[method-assign,assignment]
+        engine.backend.store.rows = away
         await two_looks(engine)
         assert engine.health().late == ()
-        engine.backend.store.rows = rows  # type: ignore[method-assign]
+        engine.backend.store.rows = rows
         await two_looks(engine)
         assert engine.health().late == ("a",)
 
@@ -228,7 +228,7 @@ def test_a_ticker_that_waits_for_an_answer_for_ever(caplog: pytest.LogCaptureFix
         first.add("a", "@every 10s", overlap="allow")
         async with first.running() as engine:
             await asyncio.sleep(15)
-            engine.backend.bus.commit = for_ever  # type: ignore[method-assign,assignment]
+            engine.backend.bus.commit = for_ever
             await asyncio.sleep(20)
             await two_looks(engine)
             assert engine.health().live
@@ -248,14 +248,14 @@ async def test_after_an_outage_nothing_is_suspected(replica: Replica) -> None:
     replica.add("a", "@every 10s", overlap="allow")
     async with replica.running() as engine:
         commit = engine.backend.bus.commit
-        engine.backend.bus.commit = away  # type: ignore[method-assign,assignment]
-        engine.backend.store.beat, beat = away, engine.backend.store.beat  # type: ignore[method-assign,assignment]
+        engine.backend.bus.commit = away
+        engine.backend.store.beat, beat = away, engine.backend.store.beat
         for _ in range(20):
             await asyncio.sleep(5)
             await engine.watchdog.confirm(engine.watchdog.suspects())
             assert engine.health().stuck == ""
-        engine.backend.bus.commit = commit  # type: ignore[method-assign]
-        engine.backend.store.beat = beat  # type: ignore[method-assign]
+        engine.backend.bus.commit = commit
+        engine.backend.store.beat = beat
         for _ in range(20):
             await asyncio.sleep(1)
             await engine.watchdog.confirm(engine.watchdog.suspects())

@@ -132,7 +132,7 @@ async def test_replicas_tell_one_trace(replica: Replica) -> None:
         each.add("a", "@every 60s", slow)
     async with first.running() as engine:
         await asyncio.sleep(61)
-        engine.backend.bus.renew = away  # type: ignore[method-assign,assignment]
+        engine.backend.bus.renew = away
         async with second.running():
             await asyncio.sleep(50)
     (trigger,), (taken,) = here.of("trigger a"), there.of("run a")

@@ -149,10 +149,10 @@ async def test_take_overs_and_lost_leases(replica: Replica) -> None:
         await first.control.trigger("a")
         await asyncio.sleep(1)
         renew = engine.backend.bus.renew
-        engine.backend.bus.renew = away  # type: ignore[method-assign,assignment]
+        engine.backend.bus.renew = away
         async with second.running():
             await asyncio.sleep(20)
-            engine.backend.bus.renew = renew  # type: ignore[method-assign]
+            engine.backend.bus.renew = renew
             await asyncio.sleep(25)
     assert taken.found["takeovers", "a"] == [1]
     assert lost.found["leases_lost", "a"] == [1]
@@ -197,7 +197,7 @@ def test_a_stuck_engine_is_scraped_at_once() -> None:
         async def block() -> None:
             time.sleep(1)  # noqa: ASYNC251  that is the point
 
-        s._lifetime._service.submit(block())  # type: ignore[union-attr]
+        s._lifetime._service.submit(block())
         began = time.monotonic()
         generate_latest(registry)
         assert time.monotonic() - began < 0.5

@@ -86,7 +86,7 @@ class Unforkable(SqliteBackend):
     """Its thread was the parent's, and it does not know."""
 
     def __init__(self, app: str, **options: object) -> None:
-        super().__init__(app, **options)  # type: ignore[arg-type]
+        super().__init__(app, **options)
         _file._all.discard(self.file)
 
     async def open(self, replica: str) -> None:

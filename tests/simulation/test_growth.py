@@ -58,7 +58,7 @@ def test_in_hour_ten_a_cluster_remembers_as_much_as_in_hour_one() -> None:
     made: list[RamStore] = []
 
     def store(clock: object) -> RamStore:
-        made.append(RamStore(clock))  # type: ignore[arg-type]
+        made.append(RamStore(clock))
         return made[-1]
 
     played = play(hours(10), store=store)
@@ -78,7 +78,7 @@ class KeepsWhatIsFinished(Memory):
 
     def remove(self, trigger: object) -> None:
         self.__dict__.setdefault("finished", []).append(trigger)
-        super().remove(trigger)  # type: ignore[arg-type]
+        super().remove(trigger)
 
 
 def test_a_store_that_forgets_nothing_is_found() -> None:
@@ -92,9 +92,9 @@ def test_an_engine_that_forgets_nothing_is_found(monkeypatch: pytest.MonkeyPatch
     """The one that is never restarted."""
     start = Runner.start
 
-    def remember(self: Runner, deliveries: list[Delivery]) -> None:
+    def remember(self: Runner, deliveries: list[Delivery], *said: object) -> None:
         self.__dict__.setdefault("seen", []).extend(delivery.token for delivery in deliveries)
-        start(self, deliveries)
+        start(self, deliveries, *said)
 
     monkeypatch.setattr(Runner, "start", remember)
     played = play(hours(3))

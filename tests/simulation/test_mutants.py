@@ -224,7 +224,7 @@ class Overhearing(RamStore):
                 self.odd.add("a sweep for no jobs")
             return await lapsed(jobs, limit)
 
-        backend.bus.commit, backend.bus.lapsed = overheard, asked  # type: ignore[method-assign]
+        backend.bus.commit, backend.bus.lapsed = overheard, asked
         return backend
 
     def _row(self, job: str) -> Row:
