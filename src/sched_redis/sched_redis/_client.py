@@ -55,6 +55,9 @@ RUN_ID = re.compile(rb"run_id:(\w+)")
 
 _committing: ContextVar[bool] = ContextVar("committing", default=False)
 
+_of_parents: list[Any] = []
+"""What parents were connected with: collected, it would be taken out of a selector that is theirs, too."""
+
 
 class Client:
     """Sends commands and scripts; a stream or group that is gone is made anew."""
@@ -79,6 +82,8 @@ class Client:
         """Connect; the group is made when it is first missed, so that who only asks leaves nothing."""
         if self._process != os.getpid():  # a child of fork must not touch its parent's sockets
             self._process = os.getpid()
+            if self._redis is not None:
+                _of_parents.append(self._redis)
             self._redis = None
             self._turns = asyncio.Semaphore(AT_ONCE)
         if self._redis is None:
