@@ -17,6 +17,7 @@ def in_a_terminal(shop: Shop, *words: str, typed: str = "", columns: int = 200) 
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = {**shop.environment, "TERM": "xterm-256color"}
+    environment.pop("COLUMNS", None)  # the terminal's own size counts, not what our test runner was told
     command = [sys.executable, "-m", "schedcore", *words]
     with subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import attrs
 import pytest
 from sched_sqlite import SqliteBackend, _file
+from sched_sqlite._backend import WRITE, within
 from sched_sqlite._file import Db, File
 from tests.contracts.ram import RamWorld
 from tests.sqlite.world import SqliteWorld
@@ -19,7 +20,18 @@ from tests.sqlite.world import SqliteWorld
 from sched_ram import Memory, RamBackend
 from sched_ram._backend import RamBus, RamStore
 from schedcore.errors import StoreUnavailableError
-from schedcore.protocols import Answer, Backend, Beat, Delivery, Locker, Micros, Step, Verdict
+from schedcore.protocols import (
+    Answer,
+    Backend,
+    Beat,
+    Condition,
+    Delivery,
+    Finding,
+    Locker,
+    Micros,
+    Step,
+    Verdict,
+)
 from schedcore.testing import BackendContract, World
 
 T = TypeVar("T")
@@ -94,8 +106,41 @@ class Unforkable(SqliteBackend):
             await super().open(replica)
 
 
+class KeepsTheHistory(SqliteBackend):
+    """What is purged leaves its lines."""
+
+    @within(WRITE)
+    def purge(self, db: Db) -> bool:
+        what = ("rows", "triggers", "steps", "replicas")
+        return sum(db.run(f"forget all {each}").rowcount for each in what) > 0
+
+
+class PurgesAllApps(SqliteBackend):
+    """Who shares the file is purged as well."""
+
+    @within(WRITE)
+    def purge(self, db: Db) -> bool:
+        what = ("rows", "runs", "triggers", "steps", "replicas")
+        return sum(db.execute(f"DELETE FROM {each}").rowcount for each in what) > 0
+
+
+class LeavesPeopleAlone(SqliteBackend):
+    """It says what is wrong, and not what to do."""
+
+    async def examine(self) -> Sequence[Finding]:
+        return [Finding("room", Condition.FAIL, "the disk is full")]
+
+
 class BackendWorld(SqliteWorld):
     """Processes with a backend of one kind."""
+
+    neighbours = True
+
+    async def make_neighbour(self) -> Backend:
+        other = self.kind("app-2", path=self.path)
+        self.backends.append(other)
+        await other.open("r0")
+        return other
 
     def __init__(self, kind: type[SqliteBackend]) -> None:
         super().__init__()
@@ -242,6 +287,9 @@ CAUGHT: list[tuple[Callable[[], World], str]] = [
     (partial(BackendWorld, DeafToOthers), "what_another_process_writes_counts_here"),
     (partial(BackendWorld, BeatsOfThisProcess), "what_another_process_writes_counts_here"),
     (partial(BackendWorld, Unforkable), "a_child_that_was_forked_opens_the_backend_anew"),
+    (partial(BackendWorld, KeepsTheHistory), "purge_removes_all_that_there_is_of_the_app"),
+    (partial(BackendWorld, PurgesAllApps), "purge_leaves_other_apps_alone"),
+    (partial(BackendWorld, LeavesPeopleAlone), "examine_tells_findings_and_changes_nothing"),
     (partial(FileWorld, LockOfTheDead), "a_process_that_is_killed_leaves_whole_steps_and_no_lock"),
     (partial(ServerWorld, SameName), "a_beat_tells_a_server_that_was_restarted"),
     (partial(ServerWorld, LetsInUnseen), "nothing_is_committed_on_a_restarted_server_before_a_beat"),

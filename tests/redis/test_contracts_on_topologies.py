@@ -36,6 +36,7 @@ def world(request: pytest.FixtureRequest) -> RedisWorld:
     world.neighbours = False  # the rights are to one app's keys
     # The lock by itself is for other buses: the scheduler needs no right to it.
     more = ["+del"] if request.function.__module__.endswith("_locker") else []
+    more += ["+scan", "+unlink"] if "purge" in request.function.__name__ else []
     world.url = add_user(server, world.app, documented_rights() + more)
     return world
 

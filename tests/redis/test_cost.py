@@ -22,7 +22,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     send = Client._send
 
     async def count(self: Client, patience: float, *command: Any) -> Any:
-        sent[NAMES.get(command[1], command[0])] += 1
+        name = command[1] if command[0] == "EVALSHA" else command[0]
+        sent[NAMES.get(name, name)] += 1
         return await send(self, patience, *command)
 
     with monkeypatch.context() as patch:

@@ -183,7 +183,7 @@ def test_of_a_deleted_job_only_its_history_is_left_and_that_has_an_end(redis_url
         return await survey(world, client)
 
     keys = play(redis_url, story)
-    assert sorted(keys) == ["changes", "failures:j7", "gone", "meta", "runs:j7", "stream"]
+    assert sorted(keys) == ["changes", "failures:j7", "gone", "meta", "runs:j7"]
     assert keys["gone"].cardinality == 100
     assert (keys["changes"].cardinality, 0 < keys["changes"].pttl <= 60_000) == (64, True)
     assert [0 < keys[name].pttl <= 3_600_000 for name in ("failures:j7", "runs:j7")] == [True, True]

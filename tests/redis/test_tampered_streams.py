@@ -9,7 +9,7 @@ from tests.redis.world import RedisWorld
 
 from sched_redis._keys import GROUP
 from schedcore.protocols import Delivery
-from schedcore.testing.world import LEASE, lapse, send, take, trigger
+from schedcore.testing.world import LEASE, beat, lapse, send, take, trigger
 
 JOBS = frozenset("a")
 HARM = ["XDEL", "XTRIM", "SETID $"]
@@ -33,6 +33,7 @@ def test_what_nobody_has_read_is_offered_again(redis_url: str, how: str) -> None
     async def scenario() -> Sequence[Delivery]:
         world = RedisWorld(redis_url)
         (backend,) = await world.make_backends(1)
+        await beat(backend)
         await send(backend, trigger())
         await tamper(world, how)
         assert not await backend.bus.receive(JOBS, 1, 100_000)

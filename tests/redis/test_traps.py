@@ -318,6 +318,7 @@ async def read_all(backend: Backend, jobs: frozenset[str]) -> list[Any]:
 async def a_backlog(world: RedisWorld, client: "redis.Redis") -> list[str]:
     """More is sent than is run."""
     (backend,) = await world.make_backends(1)
+    await beat(backend)
     await send(backend, *(trigger(at=number) for number in range(300)))
     taken = await read_all(backend, A)
     return [] if len(taken) == 300 else [f"of 300 triggers {len(taken)} came"]
@@ -326,6 +327,7 @@ async def a_backlog(world: RedisWorld, client: "redis.Redis") -> list[str]:
 async def a_lost_group(world: RedisWorld, client: "redis.Redis") -> list[str]:
     """Somebody removes the group while something waits."""
     (backend,) = await world.make_backends(1)
+    await beat(backend)
     await send(backend)
     await client.xgroup_destroy(world.keys.stream, GROUP)
     return [] if await backend.bus.receive(A, 10, SECOND // 2) else ["what waited is not delivered"]

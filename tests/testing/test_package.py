@@ -19,6 +19,12 @@ TESTS = [name for name in dir(BackendContract) if name.startswith("test_")]
 
 # Each condition of the contracts, by how it begins, and the tests that hold a backend to it.
 CONDITIONS = {
+    "Only what concerns operation": "examine_tells_findings",
+    "Nothing is changed by it": "examine_tells_findings",
+    "`purge` removes all": "purge_removes_all",
+    "Other apps are left alone": "purge_leaves_other_apps",
+    "`runs` heeds what is empty": "nothing_and_zero_choose_too",
+    "What is over leaves nothing": "what_is_over_leaves_nothing",
     "`acquire` grants a name to one owner": "acquire_grants_a_name acquire_grants_again acquire_one_name",
     "A name is free again after `ttl`": "a_name_is_free_again anybodys_again_after_the_ttl",
     "`release` frees a name only for the owner": "release_frees release_changes_nothing",
@@ -41,7 +47,7 @@ CONDITIONS = {
     "`rows` of named jobs answers": "rows_answers_for_each_name rows_of_named_jobs",
     "`rows(None)` is without the app's own row": "rows_of_all_jobs_come_in_order",
     "A job keeps its newest `Keep.lines`": "each_job_keeps the_newest_that_are_no_success newest_lines_too",
-    "`beat` keeps a replica among the living": "a_beat_keeps a_beat_answers",
+    "`beat` keeps the replica that is named": "a_beat_keeps a_beat_answers",
 }
 
 

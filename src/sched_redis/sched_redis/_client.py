@@ -79,7 +79,7 @@ class Client:
         return self._answered and self._redis is not None and self._process == os.getpid()
 
     async def open(self) -> None:
-        """Connect; the group is made when it is first missed, so that who only asks leaves nothing."""
+        """Connect; the group is made with the first beat, so that who only asks leaves nothing."""
         if self._process != os.getpid():  # a child of fork must not touch its parent's sockets
             self._process = os.getpid()
             if self._redis is not None:

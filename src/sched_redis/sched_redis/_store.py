@@ -120,14 +120,16 @@ class RedisStore:
         return found
 
     async def beat(self, replica: str, facts: Mapping[str, object], ttl: Micros) -> Beat:
-        """Say that a replica lives, or that it leaves."""
+        """Say that a replica lives, or that it leaves; who lives makes the group."""
         keys = self._client.keys
-        now, epoch, newest, gap, server, alive = await self._client.run(
+        now, epoch, newest, gap, server, alive, lacks_group = await self._client.run(
             "beat",
             (keys.meta, keys.alive, keys.facts, keys.stream),
             (GROUP, replica, ttl, codec.dump(dict(facts)), secrets.token_hex(8)),
         )
         self._client.server = server.decode()
+        if lacks_group and ttl > 0:
+            await self._client.make_group()
         names = frozenset([name.decode() for name in alive])
         return Beat(int(now), epoch.decode(), int(newest), int(gap), names, server.decode())
 
@@ -151,13 +153,15 @@ class RedisStore:
 
     async def purge(self) -> bool:
         """Remove every key of the app, found by walking through all keys of the database."""
-        pattern, cursor, found = self._client.keys.pattern, 0, False
+        pattern, cursor, found = self._client.keys.pattern, "0", False
         while True:
-            cursor, keys = await self._client.call("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
+            said, keys = await self._client.call("SCAN", cursor, "MATCH", pattern, "COUNT", PAGE)
+            # a Cluster's client answers by node, of which only the app's was asked
+            cursor = str(*said.values()) if isinstance(said, Mapping) else str(int(said))
             if keys:
                 found = True
                 await self._client.call("UNLINK", *keys)
-            if not int(cursor):
+            if cursor == "0":
                 return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schedcore.testing._abilities import AbilityContract
 from schedcore.testing._beats import BeatContract
 from schedcore.testing._concurrency import ConcurrencyContract
 from schedcore.testing._deliveries import DeliveryContract
@@ -42,5 +43,6 @@ class BackendContract(
     ProcessContract,
     RestartContract,
     GrowthContract,
+    AbilityContract,
 ):
     """All conditions that a backend keeps: subclass it, with a fixture `world`."""

@@ -2,7 +2,7 @@
 -- If the server's clock was set back, it has all leases begin anew.
 -- KEYS  meta, alive, facts, stream
 -- ARGV  group, replica, ttl_us (0: it leaves), its facts, an epoch in case that there is none
--- Returns  now_us, epoch, newest version or token, gap_us, the server's run id, the living
+-- Returns  now_us, epoch, newest version or token, gap_us, the server's run id, the living, 1 if the group is missing
 local meta, alive, facts, stream = unpack(KEYS)
 local lease_us, most_back_us = 10000000, 1000000
 local call, group, replica, ttl = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -37,4 +37,5 @@ for _, consumer in ipairs(consumers.err and {} or consumers) do -- {"name", name
   end
 end
 local run_id = string.match(call('INFO', 'server'), 'run_id:(%w+)')
-return {text(now), known[1], known[2] or '0', text(gap), run_id or '', call('ZRANGE', alive, 0, -1)}
+local living = call('ZRANGE', alive, 0, -1)
+return {text(now), known[1], known[2] or '0', text(gap), run_id or '', living, consumers.err and 1 or 0}
