@@ -46,7 +46,7 @@ def trio(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         for _ in range(3):
             shop.start()
         shop.until(lambda: len(asker.blocking.replicas()) == 3)
-        shop.until(lambda: asker.blocking.history("tick"))
+        shop.until(lambda: any(job.name == "tick" and job.last_success for job in asker.blocking.jobs()))
         yield shop
     finally:
         asker.stop()

@@ -180,7 +180,7 @@ def test_a_mutant_is_found_in_a_cluster(mutant: type, story: str, invariant: str
     assert invariant in INVARIANTS
     store = partial(MutantStore, mutant=mutant)
     broken: set[str] = set()
-    for seed in range(100):
+    for seed in reversed(range(100)):  # the rarest is found among the last
         broken |= play(DIRECTED[story](seed), store=store).invariants
         if invariant in broken:
             break
