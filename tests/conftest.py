@@ -15,7 +15,7 @@ NUMBERS = itertools.count(1)
 
 def pytest_xdist_auto_num_workers() -> int:
     """Take more workers than cores: most tests wait for something, and do not compute."""
-    return 2 * (os.cpu_count() or 2)
+    return 3 * (os.cpu_count() or 2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
