@@ -17,7 +17,7 @@ from schedcore import _rules
 from schedcore._clock import StoreClock
 from schedcore._commit import Committer
 from schedcore._link import Link
-from schedcore._state import SECOND, AppState, JobState
+from schedcore._state import SECOND
 from schedcore._ticker import Ticker
 from schedcore.errors import LifecycleError
 from schedcore.logs import belongs_to
@@ -36,6 +36,15 @@ ANSWER = 10.0
 
 TICKER = ""
 """No job's name: the ticker itself is suspected."""
+
+MOST = 1000
+"""Of so many jobs each look is at all."""
+
+ROUND = 60
+"""Within so many looks every row is looked at, however many there are."""
+
+SOON: Micros = 600 * SECOND
+"""Longer than that takes."""
 
 TOLD = 10
 """So many overdue jobs are told one by one."""
@@ -63,28 +72,39 @@ class Watchdog:
         self._ticker = ticker
         self._has = has
         self._suspected: frozenset[str] = frozenset()
-        self._due: dict[str, tuple[Row, Row, Micros | None]] = {}
+        self._unseen: list[str] = []
+        self._soon: set[str] = set()
 
     def overdue(self, by: Micros = 0) -> dict[str, Micros]:
-        """Tell which jobs are overdue, as far as is known here, and since when; from any thread."""
-        now = self._clock.now()
-        app, rows = self._committer.app, list(self._committer.rows.values())
-        known = ((row.job, self._due_of(row, app, now)) for row in rows if self._has(row.job))
+        """Tell which jobs are overdue, as far as is known here, and since when; from any thread.
+
+        Of very many jobs those that a look found to be due soon are asked, and not all.
+        """
+        now, app, rows = self._clock.now(), self._committer.app, self._committer.rows
+        jobs = list(rows if len(rows) <= MOST else self._soon)
+        known = ((job, self._due_of(rows.get(job), app, now)) for job in jobs)
         return {job: due for job, due in known if due is not None and due < now - by}
 
-    def _due_of(self, row: Row, app: Row, now: Micros) -> Micros | None:
-        """Remember when a row is due: that changes with the row alone, unless there are pauses."""
-        known = self._due.get(row.job)
-        if known is not None and known[0] is row and known[1] is app:
-            return known[2]
-        due = _rules.wake_at(row, app, now)
-        paused = isinstance(row.data, JobState) and row.data.pauses
-        if not paused and (app.data is None or (isinstance(app.data, AppState) and not app.data.pauses)):
-            self._due[row.job] = row, app, due
-        return due
+    def _due_of(self, row: Row | None, app: Row, now: Micros) -> Micros | None:
+        return None if row is None or not self._has(row.job) else _rules.wake_at(row, app, now)
+
+    def _look_on(self) -> None:
+        """Look at some more rows, for jobs that are due before the next look at them."""
+        now, app, rows = self._clock.now(), self._committer.app, self._committer.rows
+        if not self._unseen:
+            self._unseen, self._soon = list(rows), self._soon & rows.keys()
+        some = max(MOST, len(rows) // ROUND + 1)
+        for job in self._unseen[-some:]:
+            due = self._due_of(rows.get(job), app, now)
+            if due is not None and due < now + SOON:
+                self._soon.add(job)
+            else:
+                self._soon.discard(job)
+        del self._unseen[-some:]
 
     def suspects(self) -> list[str]:
         """Look once: which jobs were overdue for too long at the last look, too; `TICKER` if it was."""
+        self._look_on()
         found = frozenset(self.overdue(PATIENCE)) if self._link.connected else frozenset[str]()
         if self._link.connected and self._ticker.behind() > PATIENCE:
             found |= {TICKER}

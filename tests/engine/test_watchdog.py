@@ -13,6 +13,7 @@ from tests.simulation.virtual import run_virtual
 from sched_ram import RamBackend
 from schedcore import _watchdog
 from schedcore._engine import Engine
+from schedcore.protocols import Row
 
 
 async def two_looks(engine: Engine) -> None:
@@ -41,6 +42,40 @@ async def test_a_healthy_replica_suspects_nothing(replica: Replica) -> None:
             await asyncio.sleep(10)
             assert engine.watchdog.suspects() == []
             assert engine.watchdog.overdue(1_000_000) == {}
+
+
+def test_of_very_many_jobs_some_are_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a round every one is; between two rounds those that are due soon are, and no others."""
+    monkeypatch.setattr(_watchdog, "MOST", 10)
+    monkeypatch.setattr(_watchdog, "ROUND", 3)
+    looked: list[str] = []
+    wake_at = _watchdog._rules.wake_at
+
+    def note(row: Row, *more: Any) -> Any:
+        looked.append(row.job)
+        return wake_at(row, *more)
+
+    async def play() -> None:
+        replica, numbers = Replica(), []
+        for number in range(60):
+            replica.add(f"job-{number}", "@every 1m" if number % 10 == 0 else "@yearly")
+        async with replica.running() as engine:
+            await asyncio.sleep(70)
+            stop_ticker(engine)
+            await asyncio.sleep(100)
+            monkeypatch.setattr(_watchdog._rules, "wake_at", note)
+            for _ in range(4):
+                looked.clear()
+                suspects = engine.watchdog.suspects()
+                numbers.append(len(looked))
+            assert [job for job in suspects if job] == [f"job-{number}" for number in range(0, 60, 10)]
+            assert max(numbers) <= 21 + 6
+            await engine.remove(replica.jobs.pop("job-0"))
+            for _ in range(4):
+                engine.watchdog.suspects()
+            assert "job-0" not in engine.watchdog._soon
+
+    run_virtual(play())
 
 
 def test_a_time_that_nobody_decides_is_announced(caplog: pytest.LogCaptureFixture) -> None:
