@@ -233,7 +233,7 @@ def test_while_runs_end_nothing_is_stuck(
 
     def slow() -> None:
         begun.set()
-        time.sleep(1.5)
+        time.sleep(1.5)  # the watchdog has a thread of its own, which virtual time does not move
 
     s.add_job("slow", RARELY, slow)
     s.add_job("often", "@every 100ms", nothing)
