@@ -49,7 +49,7 @@ def test_a_server_that_is_as_it_should_be(app_name: str) -> None:
         ),
         ({"maxmemory": "100mb", "maxmemory-policy": "volatile-lru"}, "eviction", "warn", "volatile-lru"),
         ({"maxmemory-policy": "allkeys-lru"}, "eviction", "warn", "allkeys-lru, 0 keys evicted"),
-        ({"maxmemory": "1mb"}, "memory", "fail", "MB of maxmemory"),
+        ({"maxmemory": "700kb"}, "memory", "fail", "MB of maxmemory"),
         ({"replicaof": "127.0.0.1 1"}, "replication", "fail", "this server is a replica of 127.0.0.1:1"),
     ],
 )

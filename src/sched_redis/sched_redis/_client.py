@@ -14,7 +14,14 @@ from importlib.resources import files
 from typing import Any
 
 import hiredis
-from redis.exceptions import ConnectionError, NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    ConnectionError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 
 from sched_redis._connect import Connector
 from sched_redis._keys import GROUP, Keys
@@ -50,6 +57,9 @@ FORBIDDEN = (
 )
 AT_ONCE = 32
 """How many commands are under way at once at most: each has a connection of its own."""
+
+REFUSALS = {"READONLY": ReadOnlyError, "OOM": OutOfMemoryError}
+WITHIN = re.compile(r"@user_script: \d+: -(READONLY|OOM) (.*)", re.DOTALL)
 
 RUN_ID = re.compile(rb"run_id:(\w+)")
 
@@ -191,13 +201,16 @@ class Client:
             raise ConnectionError("the Redis backend is not open")
         try:
             answer = await self._ask(client, patience, command)
-        except ResponseError as exc:
+        except ResponseError as said:
             self._answered = False
-            if _is_read_only(exc):  # a primary that became a replica: its connections are of no use
+            exc = _unwrapped(said)
+            if isinstance(
+                exc, ReadOnlyError
+            ):  # a primary that became a replica: its connections are of no use
                 await self._connector.reconnect(client)
             elif _is_forbidden(exc):
                 raise NoPermissionError(f"{exc}; {FORBIDDEN}") from None
-            raise
+            raise exc from None
         except Exception:
             self._answered = False
             raise
@@ -230,9 +243,10 @@ def _pack(*command: Argument) -> list[bytes]:
     return [hiredis.pack_command((*name.split(), *command[1:]))]
 
 
-def _is_read_only(exc: ResponseError) -> bool:
+def _unwrapped(exc: ResponseError) -> ResponseError:
     """Redis 6.2 hides within another error what a script may not do."""
-    return isinstance(exc, ReadOnlyError) or "READONLY" in str(exc)
+    hidden = WITHIN.search(str(exc))
+    return exc if hidden is None else REFUSALS[hidden[1]](hidden[2])
 
 
 def _is_forbidden(exc: ResponseError) -> bool:
