@@ -13,8 +13,10 @@ from schedcore.scheduler import Scheduler
 
 
 @contextmanager
-def asking(app: str | None, backend: str | None) -> Iterator[Scheduler]:
+def asking(app: str | None, backend: str | None, *, waits: bool = False) -> Iterator[Scheduler]:
     """Have a scheduler of the app that only asks, and disconnect it at the end.
+
+    With `waits` it is one that may take hours, and its garbage is collected meanwhile.
 
     Raises:
         ConfigurationError: no other process reaches the state of an app on this backend.
@@ -34,7 +36,8 @@ def asking(app: str | None, backend: str | None) -> Iterator[Scheduler]:
             "ask there, with scheduler.blocking, or name the backend on which it runs with --backend"
         )
     collects = gc.isenabled()
-    gc.disable()  # of many jobs much is made, and nothing of it is garbage before the end
+    if not waits:
+        gc.disable()  # of many jobs much is made, and nothing of it is garbage before the end
     try:
         yield scheduler
     finally:

@@ -79,7 +79,7 @@ def backfill(
         raise click.UsageError(f"--name is a text of at most {LONGEST_NAME} characters")
     outcomes: dict[str, str] = {}
     after, until = to_micros(begin, "--from") - 1, to_micros(end, "--to")
-    with asking(app, backend) as scheduler:
+    with asking(app, backend, waits=really) as scheduler:
         planned = scheduler.wait_for(
             lambda control: plan(control, job, after, until, name=name, everything=everything)
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
+import threading
+from functools import partial
 from importlib.metadata import entry_points
+from queue import Empty, SimpleQueue
 
 import click
 
@@ -24,17 +26,37 @@ def jobs(context: click.Context, _: click.Parameter, incomplete: str) -> list[st
     """Name the jobs that begin like this, from the store; none if it does not answer at once."""
     logging.disable()
     app = context.params.get("app") or os.environ.get("SCHEDCORE_APP")
+    loaded = threading.Event()
+    answers: SimpleQueue[list[str]] = SimpleQueue()
+    ask = partial(_ask, loaded, answers, app, context.params.get("backend"), incomplete)
+    threading.Thread(target=ask, daemon=True).start()  # to connect, and to disconnect, may take long too
+    loaded.wait()  # what a busy machine takes to import the backend is no server's fault
     try:
-        with asking(app, context.params.get("backend")) as scheduler:
-            return scheduler.wait_for(lambda control: _names(control, incomplete))
-    except Exception:  # noqa: BLE001  nobody wants to read an error in the middle of a line
+        return answers.get(timeout=PATIENCE)
+    except Empty:
         return []
+
+
+def _ask(
+    loaded: threading.Event,
+    answers: SimpleQueue[list[str]],
+    app: str | None,
+    backend: str | None,
+    begin: str,
+) -> None:
+    try:
+        with asking(app, backend) as scheduler:
+            loaded.set()
+            answers.put(scheduler.wait_for(lambda control: _names(control, begin)))
+    except Exception:  # noqa: BLE001  nobody wants to read an error in the middle of a line
+        answers.put([])
+    finally:
+        loaded.set()
 
 
 async def _names(control: Control, begin: str) -> list[str]:
     before = f"{begin[:-1]}{chr(ord(begin[-1]) - 1)}\x7f" if begin else ""
-    async with asyncio.timeout(PATIENCE):
-        rows = await control.call(lambda store: store.rows(after=before, limit=MOST))
+    rows = await control.call(lambda store: store.rows(after=before, limit=MOST))
     return [row.job for row in rows if row.job.startswith(begin)]
 
 

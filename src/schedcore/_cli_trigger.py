@@ -53,7 +53,7 @@ def trigger(
         taken = f": --wait took {wait!r} for its time, so put it behind the job" if wait else ""
         raise click.UsageError(f"name the JOB{taken}")
     content, patience = _payload(payload), _patience(wait)
-    with asking(app, backend) as scheduler:
+    with asking(app, backend, waits=wait is not None) as scheduler:
         said = scheduler.blocking.trigger(job, payload=content, key=key)
         if said.outcome in PENDING and not scheduler.blocking.replicas():
             click.echo(f"no replica of app {scheduler.app} is alive: it runs once one is", err=True)

@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 
 from schedcore import _definitions, _leaving
-from schedcore._answers import Health
+from schedcore._answers import Health, job_info
 from schedcore._clock import Clock, StoreClock
 from schedcore._commit import Committer
 from schedcore._definitions import Declarer
@@ -29,7 +29,7 @@ from schedcore._ticker import Ticker
 from schedcore._watchdog import Watchdog
 from schedcore.logs import belongs_to
 from schedcore.protocols import Backend, Delivery, Micros, Row, Step, Verdict
-from schedcore.watching import JobGlance, job_glance
+from schedcore.watching import JobGlance
 
 log = logging.getLogger("schedcore")
 
@@ -273,5 +273,17 @@ class Engine:
         rows = [self.committer.rows.get(job) for job in list(self.jobs)]
         overdue = self.watchdog.overdue()
         return tuple(
-            job_glance(row, app, now, overdue) for row in rows if row and isinstance(row.data, JobState)
+            _glance(row, app, now, overdue) for row in rows if row and isinstance(row.data, JobState)
         )
+
+
+def _glance(row: Row, app: Row, now: Micros, overdue: Mapping[str, Micros]) -> JobGlance:
+    info = job_info(row, app, now)
+    return JobGlance(
+        info.name,
+        None if info.state == "paused" else info.next_at,
+        info.last_success,
+        len(info.outstanding),
+        len(info.waiting),
+        (now - overdue[row.job]) / SECOND if row.job in overdue else 0.0,
+    )

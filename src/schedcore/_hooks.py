@@ -6,9 +6,9 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Coroutine, Mapping
-from contextlib import suppress
 from contextvars import Context, copy_context
-from queue import Full, Queue
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from schedcore._answers import RunInfo, run_info
@@ -30,6 +30,7 @@ AT_END = 5.0
 CALLED = {status: name for name, statuses in HOOKS.items() for status in statuses}
 
 Call = tuple[Context, Hook, RunInfo]
+Calls = SimpleQueue[Call | None]
 
 
 class Hooks:
@@ -37,16 +38,16 @@ class Hooks:
 
     def __init__(self, jobs: Mapping[str, Job]) -> None:
         """Begin with those of `jobs` alone; no thread is made before there is something to call."""
-        self.target: asyncio.AbstractEventLoop | None = None
         self.virtual: asyncio.AbstractEventLoop | None = None
         self._jobs = jobs
         self._of_all: dict[str, tuple[Hook, ...]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self.forget_parent()
 
     def forget_parent(self) -> None:
-        """Begin anew in a process that was forked off: the thread is not here."""
-        self._queue: Queue[Call | None] = Queue(MOST)
+        """Begin anew in a process that was forked off: neither thread nor loop is here."""
+        self.target: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._queue: Calls = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._full = False
@@ -69,25 +70,30 @@ class Hooks:
         if self.virtual is not None:
             self._run(*call[1:])
             return
-        try:
-            self._queue.put_nowait(call)
-        except Full:
-            if not self._full:
-                self._full = True
-                log.error(  # noqa: TRY400  that it is full is all
-                    "%d hooks wait for one that takes long; further ones are dropped",
-                    MOST,
-                    extra={"event": "hook.dropped"},
-                )
-            return
-        self._full = False
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="schedcore-hooks", daemon=True)
-                self._thread.start()
+        if not self._put(call):
+            log.error(
+                "%d hooks wait for one that takes long; further ones are dropped",
+                MOST,
+                extra={"event": "hook.dropped"},
+            )
 
-    def _work(self) -> None:
-        while (call := self._queue.get()) is not None:
+    def _put(self, call: Call) -> bool:
+        """Have the thread make a call, or drop it; False with the first that is dropped."""
+        with self._lock:
+            waiting = self._queue.qsize()
+            if waiting >= MOST:
+                known, self._full = self._full, True
+                return known
+            self._full = self._full and waiting > 0
+            self._queue.put(call)
+            if self._thread is None:
+                work = partial(self._work, self._queue)
+                self._thread = threading.Thread(target=work, name="schedcore-hooks", daemon=True)
+                self._thread.start()
+        return True
+
+    def _work(self, calls: Calls) -> None:
+        while (call := calls.get()) is not None:
             context, hook, line = call
             context.run(self._run, hook, line)
 
@@ -112,11 +118,11 @@ class Hooks:
 
     def close(self) -> None:
         """Wait until the hooks are called, for a moment at most, and end the thread."""
-        with self._lock:
+        with self._lock:  # who begins anew has a queue of its own: this one's end is this thread's
             thread, self._thread = self._thread, None
+            calls, self._queue = self._queue, SimpleQueue()
         if thread is not None:
-            with suppress(Full):
-                self._queue.put(None, timeout=AT_END)
+            calls.put(None)
             thread.join(AT_END)
 
 

@@ -14,10 +14,9 @@ import attrs
 
 from schedcore._overlap import OVERLAP, REPLACED
 from schedcore._rules import BEFORE_PAUSE, LATE, RETIRED
+from schedcore._state import SECOND
 from schedcore.values import Kind, Micros, Run, Status
 from schedcore.watching import Event, Glance, LeaseLost, Recorded, Sent, Started, TakenOver
-
-SECOND = 1_000_000
 
 DELAYS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 LENGTHS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 14400)

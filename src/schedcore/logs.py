@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -39,7 +40,23 @@ class JSONFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return json.dumps(line, default=str)
+        return _as_json(line)
+
+
+def _as_json(line: Mapping[str, object]) -> str:
+    """Write it down, and as text what JSON cannot hold: NaN, a tuple as a key, what holds itself."""
+    try:
+        return json.dumps(line, default=str, allow_nan=False)
+    except (TypeError, ValueError):
+        return json.dumps({name: _holdable(value) for name, value in line.items()}, default=str)
+
+
+def _holdable(value: object) -> object:
+    try:
+        json.dumps(value, default=str, allow_nan=False)
+    except (TypeError, ValueError):
+        return str(value)
+    return value
 
 
 def belongs_to(app: str, replica: str) -> None:
@@ -48,12 +65,13 @@ def belongs_to(app: str, replica: str) -> None:
 
 
 class _Whose(logging.Filter):
-    """Adds `app` and `replica` to what is logged on behalf of a replica."""
+    """Adds `app` and `replica` to what is logged on behalf of a replica, unless the record has its own."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         whose = _whose.get(None)
         if whose is not None:
-            record.app, record.replica = whose
+            for name, value in zip(("app", "replica"), whose, strict=True):
+                vars(record).setdefault(name, value)
         return True
 
 

@@ -27,6 +27,7 @@ except ImportError as exc:
     ) from exc
 
 from schedcore import _metrics
+from schedcore._state import SECOND
 from schedcore._telling import in_a_line, is_traceback
 from schedcore.values import Kind, Trigger
 from schedcore.values import Status as RunStatus
@@ -199,10 +200,11 @@ class _Tracing:
         span.set_attribute("schedcore.status", str(event.status or "given back"))
         span.set_attribute("schedcore.attempt", event.run.attempt)
         if event.status in (RunStatus.FAILED, RunStatus.TIMED_OUT, RunStatus.LOST):
-            what = in_a_line(event.detail)
+            detail = event.detail.removeprefix(f"{event.run._progress}\n")  # it stands before a traceback
+            what = in_a_line(detail)
             told = {"exception.message": what}
-            if is_traceback(event.detail):
-                told["exception.stacktrace"] = event.detail
+            if is_traceback(detail):
+                told["exception.stacktrace"] = detail
             span.add_event("exception", told)
             span.set_status(Status(StatusCode.ERROR, what))
         span.end()
@@ -227,7 +229,7 @@ class _Tracing:
             "schedcore.job": trigger.job,
             "schedcore.key": trigger.key,
             "schedcore.kind": str(trigger.kind),
-            "schedcore.scheduled_at": trigger.scheduled_at // 1_000_000,
+            "schedcore.scheduled_at": trigger.scheduled_at // SECOND,
         }
 
 

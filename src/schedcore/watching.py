@@ -12,16 +12,14 @@ Instants are whole microseconds since the Unix epoch by the store's clock, like 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
 import attrs
 
-from schedcore._answers import Health, job_info
-from schedcore._state import SECOND
+from schedcore._answers import Health
 from schedcore.context import RunContext
-from schedcore.values import Delivery, Micros, Row, Run, Status, Trigger
+from schedcore.values import Delivery, Micros, Run, Status, Trigger
 
 __all__ = [
     "Ended",
@@ -138,15 +136,3 @@ class Glance:
 
     health: Health
     jobs: tuple[JobGlance, ...]
-
-
-def job_glance(row: Row, app: Row, now: Micros, overdue: Mapping[str, Micros]) -> JobGlance:
-    info = job_info(row, app, now)
-    return JobGlance(
-        info.name,
-        None if info.state == "paused" else info.next_at,
-        info.last_success,
-        len(info.outstanding),
-        len(info.waiting),
-        (now - overdue[row.job]) / SECOND if row.job in overdue else 0.0,
-    )

@@ -1,14 +1,18 @@
 """`schedcore trigger`, `pause`, `resume`, `history` and `jobs` of an app that runs, by its name."""
 
+import gc
 import json
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 import redis
 from tests.cli.conftest import Ask, Shop
+
+from schedcore import Scheduler
 
 
 def test_a_trigger_is_sent_and_runs(shop: Shop) -> None:
@@ -244,3 +248,26 @@ def test_a_reader_who_has_seen_enough(shop: Shop) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.startswith("SCHEDULED AT")
+
+
+def test_what_waits_collects_garbage(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that ends at once does without; one that may wait for hours does not."""
+    found: list[bool] = []
+    ask = Scheduler.wait_for
+
+    def noting(scheduler: Scheduler, question: Any) -> object:
+        found.append(gc.isenabled())
+        return ask(scheduler, question)
+
+    monkeypatch.setattr(Scheduler, "wait_for", noting)
+    span = ("--from", "2026-03-01T00:00Z", "--to", "2026-03-01T00:00Z")
+    for words, collects in (
+        (("trigger", "report"), False),
+        (("trigger", "report", "--wait", "20s"), True),
+        (("backfill", "report", *span), False),
+        (("backfill", "report", *span, "--run"), True),
+    ):
+        found.clear()
+        shop.ask(*words)
+        assert set(found) == {collects}, words
+    assert gc.isenabled()

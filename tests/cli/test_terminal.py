@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,3 +106,29 @@ def test_colours_are_for_terminals(closed_shop: Shop) -> None:
     del closed_shop.environment["NO_COLOR"]
     assert "\x1b" not in closed_shop.run("jobs").stdout
     assert json.loads(in_a_terminal(closed_shop, "jobs", "--json")[1])[0]["name"] == "a:b"
+
+
+def test_completion_waits_for_a_second_at_most() -> None:
+    """A server that accepts and never answers: connecting to it is given up with the rest."""
+    code = """if True:
+        import time, click
+        from schedcore import Scheduler, _cli_complete
+        Scheduler("a", backend="redis")  # what is to be imported is
+        context = click.Context(click.Command("jobs"))
+        began = time.monotonic()
+        print(_cli_complete.jobs(context, None, "rep"), time.monotonic() - began)
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {
+            **os.environ,
+            "SCHEDCORE_APP": "a",
+            "SCHEDCORE_BACKEND": "redis",
+            "SCHEDCORE_REDIS_URL": f"redis://127.0.0.1:{silent.getsockname()[1]}/0",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
+    names, took = done.stdout.split()
+    assert names == "[]"
+    assert 0.9 < float(took) < 2.5
+    assert done.stderr == ""

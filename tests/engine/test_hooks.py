@@ -15,6 +15,8 @@ from schedcore import ConfigurationError, RunInfo, Scheduler
 from schedcore import _hooks as hooks_module
 from schedcore._observers import Observers
 from schedcore.testing import VirtualClock
+from schedcore.values import Run, Status
+from schedcore.watching import Recorded
 
 Lines = list[RunInfo]
 
@@ -137,7 +139,7 @@ def test_nothing_waits_for_a_hook(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     monkeypatch.setattr(hooks_module, "AT_END", 0.1)
     release, seen = threading.Event(), []
     s = scheduler(app="hooked")
-    s._hooks._queue.maxsize = 2
+    monkeypatch.setattr(hooks_module, "MOST", 2)
 
     @s.on_success
     def block(line: RunInfo) -> None:
@@ -211,3 +213,87 @@ def test_what_cannot_be_a_hook_is_refused(hook: Any) -> None:
         s.add_job("a", RARELY, lambda: None, on_dead=hook)
     with pytest.raises(ConfigurationError, match="a hook on_missed must be a function of one argument"):
         s.on_missed(hook)
+
+
+def test_an_overload_is_told_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a place becomes free and is lost again; a further one only once nobody waited."""
+    monkeypatch.setattr(hooks_module, "MOST", 2)
+    hooks, go_on, seen = hooks_module.Hooks({}), threading.Semaphore(0), list[RunInfo]()
+
+    def block(line: RunInfo) -> None:
+        seen.append(line)
+        assert go_on.acquire(timeout=20)
+
+    hooks.add("on_success", block)
+    with caplog.at_level(logging.ERROR, "schedcore"):
+        for ended in range(1, 4):  # one is called, two wait, the others are dropped
+            tell(hooks, "a")
+            until(lambda ended=ended: len(seen) == ended)  # type: ignore[misc]
+            for _ in range(4):
+                tell(hooks, "a")
+            go_on.release()
+        assert events(caplog.records) == ["hook.dropped"]
+        go_on.release()
+        until(lambda: len(seen) == 5)  # the last that waited
+        for _ in range(4):
+            tell(hooks, "a")
+        assert events(caplog.records) == ["hook.dropped"] * 2
+    for _ in range(10):
+        go_on.release()
+    hooks.close()
+
+
+def test_each_thread_ends_with_its_own_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a slow hook when a scheduler stops is called by the thread of then, whatever follows."""
+    monkeypatch.setattr(hooks_module, "AT_END", 0.05)
+    hooks, go_on = hooks_module.Hooks({}), threading.Event()
+    seen: list[tuple[str, threading.Thread]] = []
+
+    def block(line: RunInfo) -> None:
+        seen.append((line.job, threading.current_thread()))
+        assert go_on.wait(20)
+
+    hooks.add("on_success", block)
+    tell(hooks, "first")
+    until(lambda: len(seen) == 1)
+    tell(hooks, "first")
+    hooks.close()
+    tell(hooks, "second")
+    until(lambda: len(seen) == 2)
+    tell(hooks, "second")
+    hooks.close()
+    go_on.set()
+    until(lambda: len(seen) == 4)
+    by_thread = {thread: {job for job, by in seen if by is thread} for _, thread in seen}
+    assert sorted(map(sorted, by_thread.values())) == [["first"], ["second"]]
+    until(lambda: not any(thread.is_alive() for thread in by_thread))
+
+
+def test_a_forked_child_knows_no_loop_of_its_parent() -> None:
+    """Coroutine hooks go to a loop of the child's own: the parent's would never answer."""
+    hooks = hooks_module.Hooks({})
+    found: list[object] = []
+
+    async def hook(line: RunInfo) -> None:
+        found.append(asyncio.get_running_loop())
+
+    async def play() -> None:
+        loop = hooks.target = hooks.virtual = asyncio.get_running_loop()
+        tell(hooks, "a")
+        assert hooks._tasks
+        hooks.virtual = None
+        hooks.forget_parent()
+        assert not hooks._tasks
+        tell(hooks, "a")
+        await asyncio.to_thread(hooks.close)
+        assert sorted(each is loop for each in found) == [False, True], (
+            "what was begun before is the parent's own"
+        )
+
+    hooks.add("on_success", hook)
+    asyncio.run(play())
+
+
+def tell(hooks: hooks_module.Hooks, job: str) -> None:
+    """Have them called as for a run that succeeded."""
+    hooks.notice(Recorded(Run(job, 0, Status.SUCCEEDED), None))

@@ -95,3 +95,34 @@ async def test_a_success_is_told_where_somebody_listens(replica: Replica) -> Non
     finally:
         logger.setLevel(before)
     assert [line["took"] for line in told if line.get("event") == "run.succeeded"] == [0.0]
+
+
+def test_what_a_record_says_of_whose_it_is_stays() -> None:
+    """Fields of its own named `app` and `replica` are not overwritten by those of the run."""
+
+    def job(run: RunContext) -> None:
+        run.log.warning("sold", extra={"app": "a shop's own", "replica": "a copy"})
+
+    with lines_of("schedcore.job") as told:
+        assert run_once(job) == "succeeded"
+    assert [(line["app"], line["replica"]) for line in told] == [("a shop's own", "a copy")]
+
+
+def test_fields_that_json_cannot_hold_are_text() -> None:
+    """NaN, keys that are no names, and what holds itself: the line is JSON, and its other fields stay."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    itself: list[object] = []
+    itself.append(itself)
+    extra = {"half": float("nan"), "most": float("inf"), "by_pair": {(1, 2): 3}, "itself": itself, "n": [1]}
+    record = logging.makeLogRecord({"msg": "odd", **extra})
+    line = json.loads(JSONFormatter().format(record), parse_constant=refuse)
+    assert {name: line[name] for name in extra} == {
+        "half": "nan",
+        "most": "inf",
+        "by_pair": "{(1, 2): 3}",
+        "itself": "[[...]]",
+        "n": [1],
+    }

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from tests.engine.replica import RARELY, Replica, scheduler, virtual
 
 from sched_ram import RamBackend
-from schedcore import Scheduler, _metrics
+from schedcore import RunContext, Scheduler, _metrics
 from schedcore import opentelemetry as adapter
 from schedcore._observers import Observers
 from schedcore.opentelemetry import instrument
@@ -165,29 +165,37 @@ async def nothing() -> None: ...
 
 
 def test_a_failure_is_an_error_of_its_span() -> None:
-    """With the message, and the traceback; an end by timeout too."""
+    """With the message, and the traceback, also of a run that told its progress; an end by timeout too."""
     spans = Spans()
     s = traced(spans)
 
     def fail() -> None:
         raise ValueError("no paper")
 
+    def stop_halfway(run: RunContext) -> None:
+        run.progress(1, 2, "printing")
+        fail()
+
     async def sleep() -> None:
         await asyncio.sleep(5)
 
     s.add_job("fails", RARELY, fail)
+    s.add_job("stops", RARELY, stop_halfway)
     s.add_job("hangs", RARELY, sleep, timeout=0.01)
     with s:
-        for job in ("fails", "hangs"):
+        for job in ("fails", "stops", "hangs"):
             s.blocking.trigger(job, wait=True, timeout=5)
-    (failed,), (hung,) = spans.of("run fails"), spans.of("run hangs")
-    assert (failed.status.status_code, failed.status.description) == (
-        StatusCode.ERROR,
-        "ValueError: no paper",
-    )
-    (event,) = failed.events
-    assert event.attributes is not None
-    assert "in fail" in str(event.attributes["exception.stacktrace"])
+    (hung,) = spans.of("run hangs")
+    for failed in (*spans.of("run fails"), *spans.of("run stops")):
+        assert (failed.status.status_code, failed.status.description) == (
+            StatusCode.ERROR,
+            "ValueError: no paper",
+        )
+        (event,) = failed.events
+        assert event.attributes is not None
+        stack = str(event.attributes["exception.stacktrace"])
+        assert stack.startswith("Traceback")
+        assert "in fail" in stack
     assert hung.status.status_code is StatusCode.ERROR
     assert "exception.stacktrace" not in (hung.events[0].attributes or {})
 
