@@ -48,3 +48,26 @@ def test_who_makes_the_group_offers_what_was_in_it_in_the_same_moment(redis_url:
             client._send = send_it
 
     asyncio.run(scenario())
+
+
+def test_an_entry_that_took_anothers_id_hides_nothing(redis_url: str) -> None:
+    """Ids are times: a stream that is made anew within a millisecond gives those of before to others."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        (backend,) = await world.make_backends(1)
+        await send(backend, trigger(key="1"), trigger(key="2"))
+        client, stream = backend._client, world.keys.stream
+        (first, _), *_ = await client.call("XRANGE", stream, "-", "+")
+        await client.call("DEL", stream)
+        await client.call("XADD", stream, first, "trigger", "a 2")
+        await beat(backend)
+        received = []
+        for _ in range(5):
+            if len(received) < 2:
+                received += await backend.bus.receive(frozenset("a"), 10, WAIT)
+        assert sorted(delivery.trigger.key for delivery in received) == ["1", "2"]
+        await done(backend, step(await row_of(backend), done=tuple(received)))
+        await world.close()
+
+    asyncio.run(scenario())

@@ -466,7 +466,9 @@ TRAPS = [
         (
             Patch("mend", "'0', 'MKSTREAM'", "'$', 'MKSTREAM'"),
             Patch(
-                "mend", "if not is_there or not (is_pending or unread[there.id]) then", "if not is_there then"
+                "mend",
+                "if not entry or is_anothers or not (is_pending or unread[there.id]) then",
+                "if not entry or is_anothers then",
             ),
         ),
     ),

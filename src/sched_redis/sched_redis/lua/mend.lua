@@ -19,11 +19,12 @@ local all = call('HGETALL', triggers)
 for i = 1, #all, 2 do
   local name, there = all[i], load(all[i + 1])
   if there and call('SISMEMBER', parked, name) == 0 then
-    local is_there = #call('XRANGE', stream, there.id, there.id) > 0
-    local is_pending = #call('XPENDING', stream, group, there.id, there.id, 1) > 0
-    if not is_there or not (is_pending or unread[there.id]) then
+    local entry = call('XRANGE', stream, there.id, there.id)[1]
+    local is_anothers = entry and entry[2][2] ~= name -- of a stream that was made anew within the same millisecond
+    local is_pending = not is_anothers and #call('XPENDING', stream, group, there.id, there.id, 1) > 0
+    if not entry or is_anothers or not (is_pending or unread[there.id]) then
       if is_pending then call('XACK', stream, group, there.id) end
-      call('XDEL', stream, there.id)
+      if not is_anothers then call('XDEL', stream, there.id) end
       there.id, is_pending = call('XADD', stream, '*', 'trigger', name), false
       call('HSET', triggers, name, cmsgpack.pack(there))
       mended = mended + 1
