@@ -105,14 +105,19 @@ class Watchdog:
     def suspects(self) -> list[str]:
         """Look once: which jobs were overdue for too long at the last look, too; `TICKER` if it was."""
         self._look_on()
-        found = frozenset(self.overdue(PATIENCE)) if self._link.connected else frozenset[str]()
-        if self._link.connected and self._ticker.behind() > PATIENCE:
+        if not self._link.connected:  # nothing new can be told
+            return sorted(self._suspected)
+        found = frozenset(self.overdue(PATIENCE))
+        if self._ticker.behind() > PATIENCE:
             found |= {TICKER}
         before, self._suspected = self._suspected, found
         return sorted(found & before)
 
     async def confirm(self, suspects: Collection[str]) -> None:
         """Ask the store whether nobody decides them, or this replica has not noticed that somebody did."""
+        if not self._link.connected:  # nothing is known but that this loop answers
+            self.found("" if self.stuck == "engine" else self.stuck)
+            return
         jobs = [job for job in suspects if job != TICKER][:1000]
         try:
             async with asyncio.timeout(ANSWER / 2):

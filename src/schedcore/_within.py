@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import wraps
@@ -16,6 +17,8 @@ def within(
     async_context: Callable[[], AbstractAsyncContextManager[Any]],
 ) -> Callable[..., Any]:
     """Return a function that calls `function` within a new context each time, and looks like it."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        return function  # it is refused where the job is made, by its own name
     if is_coroutine_function(function):
 
         @wraps(function)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from types import TracebackType
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """So many seconds a request may take to arrive."""
+
+log = logging.getLogger("schedcore")
 
 Page = Callable[[], tuple[HTTPStatus, str, bytes]]
 JSON = "application/json"
@@ -49,6 +52,7 @@ class Probes:
             "/ready": lambda: _verdict(scheduler, "ready"),
             "/health": lambda: _health(scheduler),
         }
+        self._probes = frozenset(self.pages)
         self._app = scheduler.app
         self._thread: LoopThread | None = None
         self._server: asyncio.Server | None = None
@@ -98,23 +102,24 @@ class Probes:
         try:
             async with asyncio.timeout(PATIENCE):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(head))
+            writer.write(await self._answer(head))
+            async with asyncio.timeout(PATIENCE):
                 await writer.drain()
         except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
             pass  # it is the caller's trouble
         finally:
             writer.close()
 
-    def _answer(self, head: bytes) -> bytes:
+    async def _answer(self, head: bytes) -> bytes:
         method, _, rest = head.decode("latin-1").partition(" ")
-        page = self.pages.get(rest.split(" ")[0].partition("?")[0])
+        path = rest.split(" ")[0].partition("?")[0]
         if method not in ("GET", "HEAD"):
             status, kind, body = HTTPStatus.METHOD_NOT_ALLOWED, "text/plain", b"GET or HEAD\n"
-        elif page is None:
+        elif path not in self.pages:
             status, kind = HTTPStatus.NOT_FOUND, "text/plain"
             body = f"there are {', '.join(self.pages)}\n".encode()
         else:
-            status, kind, body = page()
+            status, kind, body = await self._page(path)
         lines = (
             f"HTTP/1.1 {status.value} {status.phrase}",
             f"Content-Type: {kind}",
@@ -123,6 +128,15 @@ class Probes:
             "\r\n",
         )
         return "\r\n".join(lines).encode() + (b"" if method == "HEAD" else body)
+
+    async def _page(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+        """Make a page; one that was added takes a thread, so that probes are answered meanwhile."""
+        try:
+            page = self.pages[path]
+            return page() if path in self._probes else await asyncio.to_thread(page)
+        except Exception:
+            log.exception("the page %s failed", path, extra={"event": "probes.page_failed"})
+            return HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"it failed; the log tells why\n"
 
 
 def why_not(health: Health) -> list[str]:
@@ -141,14 +155,14 @@ def why_not(health: Health) -> list[str]:
 
 
 def _verdict(scheduler: Scheduler, which: str) -> tuple[HTTPStatus, str, bytes]:
-    health = scheduler.glance().health
+    health = scheduler._lifetime.health()
     good = bool(getattr(health, which))
     status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
     return status, JSON, _json({which: good, "why": [] if good else why_not(health)})
 
 
 def _health(scheduler: Scheduler) -> tuple[HTTPStatus, str, bytes]:
-    health = scheduler.glance().health
+    health = scheduler._lifetime.health()
     return HTTPStatus.OK, JSON, _json({"live": health.live, "ready": health.ready, **attrs.asdict(health)})
 
 

@@ -62,7 +62,9 @@ class _Metrics(Collector):
                 self._of_events[metric.name] = Counter(name, metric.help, labels, registry=None)
 
     def add(self, scheduler: Scheduler) -> None:
-        """Have the metrics of one more."""
+        """Have the metrics of one more; once, however often it is asked."""
+        if scheduler in self._schedulers:
+            return
         self._schedulers.append(scheduler)
         scheduler.observe(_Observer(scheduler.app, self._of_events))
 

@@ -1,5 +1,7 @@
 """Jobs of a Flask application have its context."""
 
+from collections.abc import Iterator
+
 import pytest
 from flask import Flask, current_app, g
 
@@ -80,3 +82,13 @@ def test_what_is_no_function_is_refused_as_ever(scheduler: FlaskScheduler) -> No
         scheduler.add_job("job", "@yearly", other)
     for function in (job, other):
         assert f"{__file__}:{function.__code__.co_firstlineno}" in str(refused.value)
+
+
+def test_generators_are_refused_in_a_framework_too(scheduler: FlaskScheduler) -> None:
+    """Nothing of one would run."""
+
+    def job() -> Iterator[None]:
+        yield
+
+    with pytest.raises(ConfigurationError, match="generator"):
+        scheduler.add_job("job", "@yearly", job)

@@ -6,6 +6,8 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -153,3 +155,29 @@ def test_a_port_that_is_taken_is_refused(s: Scheduler, probes: Probes) -> None:
     """One line says which port, and what to do."""
     with pytest.raises(ConfigurationError, match=rf"the port {probes.port} .*; name another"):
         Probes(s, probes.port, host="127.0.0.1").start()
+
+
+def test_a_page_that_takes_long_or_fails_hinders_no_probe(
+    s: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever gathers metrics must not have a pod restarted; why a page failed is in the log."""
+    begun, release = threading.Event(), threading.Event()
+
+    def slow() -> tuple[HTTPStatus, str, bytes]:
+        begun.set()
+        release.wait(20)
+        return HTTPStatus.OK, "text/plain", b"at last"
+
+    def broken() -> tuple[HTTPStatus, str, bytes]:
+        raise OSError("no such page")
+
+    probes = Probes(s, 0, host="127.0.0.1")
+    probes.pages |= {"/slow": slow, "/broken": broken}
+    with probes, ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, probes, "/slow")
+        assert begun.wait(5)
+        assert verdict(probes, "/live")[0] == 200
+        assert ask(probes, "/broken") == (500, "it failed; the log tells why\n")
+        release.set()
+        assert answer.result() == (200, "at last")
+    assert [r.event for r in caplog.records] == ["probes.page_failed"]

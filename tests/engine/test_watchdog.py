@@ -123,6 +123,9 @@ def test_a_ticker_that_is_stuck_beside_others_is_announced(caplog: pytest.LogCap
             health = engine.health()
             assert (health.late, health.stuck, health.live, health.ready) == ((), "ticker", False, False)
             assert second.engine.health().ready
+            engine.link.connected = False
+            await two_looks(engine)
+            assert engine.health().stuck == "ticker", "an outage of the store is no cure"
 
     run_virtual(play())
     assert "engine.stuck" in events(caplog.records)

@@ -216,3 +216,11 @@ def test_without_the_library_it_says_what_to_install(module: str, library: str, 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert f"install the extra {extra}" in done.stderr
+
+
+def test_a_scheduler_that_is_exposed_twice_is_counted_once() -> None:
+    """The application exposes it, and so does the command that runs it."""
+    registry, s = CollectorRegistry(), Scheduler("app", backend="ram")
+    expose(s, registry=registry)
+    expose(s, registry=registry)
+    assert len(s._observers.all) == 1
