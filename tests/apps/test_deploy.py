@@ -90,7 +90,10 @@ def test_the_checks_find_a_slip(file: str, wrong: str, right: str, tmp_path: Pat
         checked(BIN / line[0], *line[1:], slipped)
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None,
+    reason="systemd-analyze is not here: it comes with Debian's package systemd, and no package index has it",
+)
 def test_the_unit_is_what_systemd_takes(tmp_path: Path) -> None:
     """By systemd nothing is said about it, once its command is one that is here."""
     mine = tmp_path / "schedcore@.service"

@@ -228,7 +228,7 @@ def test_an_overload_is_told_once(caplog: pytest.LogCaptureFixture, monkeypatch:
     with caplog.at_level(logging.ERROR, "schedcore"):
         for ended in range(1, 4):  # one is called, two wait, the others are dropped
             tell(hooks, "a")
-            until(lambda ended=ended: len(seen) == ended)  # type: ignore[misc]
+            until(lambda ended=ended: len(seen) == ended)
             for _ in range(4):
                 tell(hooks, "a")
             go_on.release()

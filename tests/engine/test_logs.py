@@ -74,7 +74,7 @@ def test_other_records_become_lines_too() -> None:
     """A record that is not ours has no field but its own; arguments, stacks and tracebacks are told."""
     with lines_of("elsewhere") as told:
         try:
-            1 / 0  # noqa: B018
+            1 / 0  # noqa: B018  that it fails is its use
         except ZeroDivisionError:
             logging.getLogger("elsewhere").exception("no %s", "way", stack_info=True)
     (line,) = told

@@ -254,7 +254,9 @@ def test_the_same_is_measured_as_for_prometheus() -> None:
         limit = time.monotonic() + 5
         while "schedcore.run_duration" not in found or "schedcore.last_success_timestamp" not in found:
             assert time.monotonic() < limit
-            time.sleep(0.6)  # for so long a glance is kept
+            time.sleep(
+                0.6
+            )  # the adapter keeps a glance for half a second of real time: sooner nothing is new
             found = points(reader)
     rare = (_metrics.PAUSED, _metrics.TAKEOVERS, _metrics.LEASES_LOST)
     expected = {f"schedcore.{m.name}": m for m in (*_metrics.HAPPENING, *_metrics.SEEN) if m not in rare}

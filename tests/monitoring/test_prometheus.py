@@ -195,7 +195,7 @@ def test_a_stuck_engine_is_scraped_at_once() -> None:
     with s:
 
         async def block() -> None:
-            time.sleep(1)  # noqa: ASYNC251  that is the point
+            time.sleep(1)  # noqa: ASYNC251  it blocks the engine's loop: awaiting would not
 
         s._lifetime._service.submit(block())
         began = time.monotonic()
