@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """So many seconds a request may take to arrive."""
 
+LAST_PORT = 65535
+
 log = logging.getLogger("schedcore")
 
 Page = Callable[[], tuple[HTTPStatus, str, bytes]]
@@ -44,7 +46,13 @@ class Probes:
     """
 
     def __init__(self, scheduler: Scheduler, port: int, *, host: str | None = None) -> None:
-        """Prepare it; port 0 is any that is free, without a host all interfaces are listened on."""
+        """Prepare it; port 0 is any that is free, without a host all interfaces are listened on.
+
+        Raises:
+            ConfigurationError: there is no such port.
+        """
+        if not 0 <= port <= LAST_PORT:
+            raise ConfigurationError(f"there is no port {port} for probes: name one from 0 to {LAST_PORT}")
         self.port = port
         self.host = host
         self.pages: dict[str, Page] = {
@@ -69,16 +77,20 @@ class Probes:
         self.close()
 
     def start(self) -> None:
-        """Begin to serve.
+        """Begin to serve; safe to repeat.
 
         Raises:
             ConfigurationError: the port cannot be listened on.
         """
+        if self._thread is not None:
+            return
         self._thread = LoopThread(f"schedcore-{self._app}-probes")
         try:
             self._thread.submit(self._listen()).result()
-        except OSError as exc:
+        except BaseException as exc:
             self.close()
+            if not isinstance(exc, OSError):
+                raise
             raise ConfigurationError(
                 f"the port {self.port} for probes cannot be listened on: {exc.strerror or exc}; name another"
             ) from exc
@@ -95,8 +107,9 @@ class Probes:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _end(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -181,3 +181,32 @@ def test_a_page_that_takes_long_or_fails_hinders_no_probe(
         release.set()
         assert answer.result() == (200, "at last")
     assert [r.event for r in caplog.records] == ["probes.page_failed"]
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_cannot_be_is_refused(s: Scheduler, port: int) -> None:
+    """It is told where the probes are made."""
+    with pytest.raises(ConfigurationError, match=rf"there is no port {port} .* from 0 to 65535"):
+        Probes(s, port)
+
+
+def threads() -> int:
+    return sum(thread.name == "schedcore-probed-probes" for thread in threading.enumerate())
+
+
+def test_a_start_that_fails_leaves_nothing(s: Scheduler) -> None:
+    """Whatever the reason: what was begun is ended."""
+    with pytest.raises(ValueError, match="null"):
+        Probes(s, 0, host="nul\0l").start()
+    assert threads() == 0
+
+
+def test_a_second_start_changes_nothing(s: Scheduler, probes: Probes) -> None:
+    """It serves where it did, and one close ends all."""
+    port = probes.port
+    probes.start()
+    assert (probes.port, threads(), ask(probes, "/live")[0]) == (port, 1, 200)
+    probes.close()
+    assert threads() == 0
+    probes.start()
+    assert ask(probes, "/live")[0] == 200
