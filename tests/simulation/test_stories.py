@@ -14,6 +14,7 @@ from tests.simulation.mutants import MutantStore
 
 from schedcore.testing import INVARIANTS, BrokenPromiseError, Story, play, simulate
 from schedcore.testing import _events as e
+from schedcore.testing import _people as by_hand
 from schedcore.testing._drawing import draw
 from schedcore.testing._events import SECOND, Event
 from schedcore.testing._shrink import shrink
@@ -84,6 +85,13 @@ def test_every_kind_of_event_tells_itself() -> None:
     """No event is without words, in any story."""
     events = {type(event): event for seed in range(60) for event in draw(seed).events}
     assert all(event.tell() for event in events.values())
+
+
+def test_a_pause_that_outlasts_its_story_ends_with_it() -> None:
+    """Whoever would resume later does so no more: what is more than can be run would never come to rest."""
+    plan = Plan("too-much", "0,17,40 * * * * *", 25, {"overlap": "queue_all"})
+    paused = by_hand.Paused(110 * SECOND, "", 50 * SECOND, ends=False)
+    assert play(Story(1, (0, 0, 0), (plan,), (paused,), 120 * SECOND)).broken == ()
 
 
 def test_shrinking_keeps_what_matters() -> None:

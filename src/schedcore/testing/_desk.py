@@ -45,6 +45,7 @@ class Desk:
         server, seat = cluster.server, cast("Process", _Seat(self._machine))
         self._line = Line(server, seat, server.store.make_backend(), Random(0))
         self.control = Control(self._line, "desk")
+        self._paused_for_good = False
 
     @property
     def store(self) -> Any:
@@ -72,6 +73,8 @@ class Desk:
         self.do(pause())
 
     async def _resume(self, job: str | None) -> None:
+        if self._paused_for_good:
+            return
         try:
             await self.control.resume(job)
         except StoreUnavailableError:
@@ -80,7 +83,8 @@ class Desk:
             return
 
     def pause_all(self) -> None:
-        """Pause every job for ever."""
+        """Pause every job for ever: nobody resumes any later."""
+        self._paused_for_good = True
         self.do(self.control.pause(None))
 
     def resume_all(self) -> None:
