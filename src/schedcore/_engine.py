@@ -79,6 +79,7 @@ class Engine:
         )
         self.runner.report = self.reporter.report
         self.runner.hurry = self.pulse.hurry
+        self.runner.sure = self.pulse.sure
         self.committer.fell_back = self.pulse.hurry
         self.committer.is_own = self.jobs.__contains__
         self.ready = asyncio.Event()
@@ -131,6 +132,7 @@ class Engine:
     async def _connect(self) -> None:
         await self.link.call(lambda: self.backend.open(self.replica))
         await self.link.call(self.pulse.beat)
+        await self.link.call(self.pulse.renew)
         self.started_at = self.started_at or self.clock.now()
         self.runner.renamed()
         await self.committer.read(())

@@ -40,7 +40,7 @@ class Execution:
     """A delivery on its way through this replica.
 
     `ended` is told the outcome, or `None` when the delivery is to be given back, exactly once, on
-    whatever thread the function ran.
+    whatever thread the function ran. Unless `sure` tells that the lease still holds, nothing begins.
     """
 
     __slots__ = (
@@ -58,6 +58,7 @@ class Execution:
         "random",
         "received_at",
         "started_at",
+        "sure",
         "task",
     )
 
@@ -69,6 +70,7 @@ class Execution:
         random: Random,
         observers: Observers | None = None,
         previous: str = "",
+        sure: Callable[[], bool] = lambda: True,
     ) -> None:
         """Make it; nothing runs yet."""
         self.observers = observers or Observers()
@@ -76,6 +78,7 @@ class Execution:
         self.job = job
         self.context = RunContext(delivery, previous)
         self.now = now
+        self.sure = sure
         self.random = random
         self.received_at = now()
         self.began = False
@@ -177,7 +180,7 @@ class Execution:
             if self.ended_by is not None:
                 return asyncio.CancelledError()
             if not self.began:
-                if not self.decide():
+                if not self.decide() or not self.sure():
                     self.ended_by = STOPPING
                     return asyncio.CancelledError()
                 self.began = True

@@ -99,6 +99,10 @@ class Pulse:
             )
         self._warned_skew = abs(skew) > SKEW_WARNING
 
+    def sure(self) -> bool:
+        """Tell whether the leases were renewed in time, so that something may begin; from any thread."""
+        return self._clock.clock.monotonic() < self._renewed + DOUBT
+
     async def renew(self) -> None:
         """Renew every lease; let go of what somebody else has, and of what is to be cancelled."""
         held = {e.delivery: e for e in self._runner.held.values()}

@@ -46,11 +46,12 @@ class Runner:
         threads: int,
         observers: Observers,
     ) -> None:
-        """Begin with nothing of `jobs`; the engine sets `launcher`, `report` and `hurry`."""
+        """Begin with nothing of `jobs`; the engine sets `launcher`, `report`, `hurry` and `sure`."""
         self.held: dict[int, Execution] = {}
         self.launcher: Launcher
         self.report: Callable[[Delivery, Outcome | None], None]
         self.hurry: Callable[[], None]
+        self.sure: Callable[[], bool]
         self.accepting = True
         self.observers = observers
         self._jobs = jobs
@@ -72,8 +73,8 @@ class Runner:
         return self._running
 
     def places(self) -> int:
-        """Tell how many more deliveries may be taken now."""
-        if not self.accepting:
+        """Tell how many more deliveries may be taken now: none by who was frozen or cut off just now."""
+        if not self.accepting or not self.sure():
             return 0
         free = self._concurrency - self._running
         if self._all_and_plain()[1]:
@@ -128,15 +129,15 @@ class Runner:
 
         `said` is, by (job, key), the last progress of those that were taken over.
         """
-        coroutines = []
+        coroutines, may_begin = [], self.accepting and self.sure()
         self._started_at = asyncio.get_running_loop().time()
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
-            if job is None or not self.accepting or self._running >= self._concurrency or self._stuck(job):
+            if job is None or not may_begin or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
             previous = said.get((delivery.trigger.job, delivery.trigger.key), "") if said else ""
-            execution = Execution(delivery, job, self._now, self._random, self.observers, previous)
+            execution = Execution(delivery, job, self._now, self._random, self.observers, previous, self.sure)
             self.held[delivery.token] = execution
             self._running += 1
             self._plain += not job.is_coroutine

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from random import Random
 
+import pytest
 from tests.engine.replica import RARELY, nothing, scheduler, until
 
 from sched_ram import Memory, RamBackend
@@ -275,6 +276,20 @@ def test_what_was_given_back_does_not_begin_when_its_loop_comes_to_it() -> None:
 
     assert asyncio.run(execution.perform(attempt)) is None
     assert not ran
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_nothing_begins_under_a_lease_that_may_have_lapsed(sure: bool) -> None:
+    """A process that stood still between the hand-over and the beginning gives it back."""
+    ran: list[int] = []
+    execution = execution_of(lambda: ran.append(1))
+    execution.sure = lambda: sure
+
+    async def attempt(execution: Execution) -> None:
+        call_plain(execution.job, execution.context)
+
+    outcome = asyncio.run(execution.perform(attempt))
+    assert (outcome is not None, ran) == ((True, [1]) if sure else (False, []))
 
 
 def test_another_replica_runs_what_a_blocked_loop_does_not_begin() -> None:

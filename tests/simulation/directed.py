@@ -48,6 +48,17 @@ def freezes(seed: int) -> Story:
     return story(seed, LONG, *events)
 
 
+def asleep(seed: int) -> Story:
+    """Replicas stand still while something is on its way to them, and calls are not answered at once."""
+    random = Random(seed)
+    events: list[Event] = [e.Noise(2 * SECOND, 108 * SECOND, "", 0, 0, 0.5)]
+    events += [
+        e.Frozen(round(at * SECOND), random.choice("abc"), round(random.uniform(13, 25) * SECOND))
+        for at in range(5, 110, 9)
+    ]
+    return story(seed, SHORT, *events)
+
+
 def deaths(seed: int) -> Story:
     """Replicas die, mostly in their calls of the store, and come back."""
     random = Random(seed)
@@ -257,6 +268,7 @@ DIRECTED = {
         calm,
         noise,
         freezes,
+        asleep,
         deaths,
         outages,
         losses,

@@ -45,7 +45,6 @@ FOUND: dict[type, tuple[str, str]] = {
     m.HeldIgnoresNames: ("deploys", "asked"),
     p.RenewalStealsBack: ("freezes", "tokens"),
     p.RenewalDoesNothing: ("crowded", "again"),
-    p.LapsedIsLost: ("freezes", "overlap"),
     p.ExpiryIgnored: ("one_dies", "rest"),
     p.LapsedIgnoresNames: ("deploys", "asked"),
     p.TakeOverWithoutLease: ("freezes", "again"),
@@ -102,6 +101,7 @@ HISTORY = "what stays of a history is nobody's affair but of who reads it"
 NO_SUCH_STEP = "the core makes no such step, or call: the test below looks for them"
 NEXT_SWEEP = "what it leaves is still lapsed, and is found by the next sweep"
 ALONE: dict[str, str] = {
+    "LapsedIsLost": "who comes back that late begins nothing, and what it runs is run again by somebody else",
     "NoTokenCheck": "a replica renews before it sweeps, and so never holds two tokens of one delivery",
     "ReceiveIgnoresLimit": "what is too much is given back at once",
     "TakesMoreThanFits": "what is too much is given back at once",

@@ -108,14 +108,14 @@ def test_shrinking_keeps_what_matters() -> None:
 def failure() -> BrokenPromiseError:
     """A broken promise: leases are judged right after an outage."""
     with pytest.raises(BrokenPromiseError) as raised:
-        simulate(seeds=range(23, 24), minutes=2, store=partial(MutantStore, mutant=memories.OutageSteals))
+        simulate(seeds=range(261, 262), minutes=2, store=partial(MutantStore, mutant=memories.OutageSteals))
     return raised.value
 
 
 def test_a_failure_tells_seed_invariant_and_a_short_story(failure: BrokenPromiseError) -> None:
     """And how to play it again."""
     said = str(failure)
-    assert said.startswith("seed 23 breaks the invariant 'again'")
+    assert said.startswith("seed 261 breaks the invariant 'again'")
     assert INVARIANTS["again"] in said
     assert 1 <= len(failure.played.story.events) <= 4
     assert "the store" in said
@@ -126,7 +126,7 @@ def test_a_short_story_plays_the_same_again(failure: BrokenPromiseError) -> None
     """From its seed and its numbers, and so for ever."""
     numbers = failure.played.story.numbers
     store = partial(MutantStore, mutant=memories.OutageSteals)
-    story = draw(23, minutes=2).only(numbers)
+    story = draw(261, minutes=2).only(numbers)
     story = story.without_jobs({p.name for p in story.plans} - {p.name for p in failure.played.story.plans})
     again = play(story, store=store)
     assert again.trace() == failure.played.trace()

@@ -98,10 +98,10 @@ def what_waits_waits_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_renews(patch: pytest.MonkeyPatch) -> None:
-    """Leases are left alone."""
+    """Leases are left alone, and nobody minds."""
 
     async def renew(self: Pulse) -> None:
-        return
+        self._renewed = self._clock.clock.monotonic()
 
     patch.setattr(Pulse, "renew", renew)
 
@@ -113,6 +113,11 @@ def nobody_sweeps(patch: pytest.MonkeyPatch) -> None:
         return ()
 
     patch.setattr(Pulse, "sweep", sweep)
+
+
+def whoever_wakes_goes_on(patch: pytest.MonkeyPatch) -> None:
+    """A replica that stood still begins what came meanwhile, although its lease may have lapsed."""
+    patch.setattr(Pulse, "sure", lambda self: True)
 
 
 def the_first_declarer_stays(patch: pytest.MonkeyPatch) -> None:

@@ -175,8 +175,8 @@ class Checker:
         if second.token == first.token:
             if second.attempt <= first.attempt or second.pid != first.pid:
                 self._say("tokens", fate.at, f"{name}: started twice under token {second.token}")
-        elif second.token < first.token:  # the older delivery began later: only who was away may do that
-            if self._lives[second.pid].was_impaired(first.t - LEASE, second.t):
+        elif second.token < first.token:  # the older delivery began later: who was away may only try it again
+            if second.attempt > 1 and self._lives[second.pid].was_impaired(first.t - LEASE, second.t):
                 fate.fenced += 1
             else:
                 self._say("tokens", fate.at, f"{name}: token {second.token} came after {first.token}")

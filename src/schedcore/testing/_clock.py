@@ -126,7 +126,12 @@ class IdlePulse(Pulse):
         pulse.__class__ = cls
         assert isinstance(pulse, cls)
         pulse._begun = asyncio.Event()
+        pulse._runner.sure = pulse.sure
         return pulse
+
+    def sure(self) -> bool:
+        """Always: nobody else is there to take anything over."""
+        return True
 
     def begin(self) -> None:
         """Something begins to run, under a lease that is new."""
