@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import attrs
 
 from schedcore._state import DAY, SECOND, JobState, Recent, Spec
@@ -106,39 +108,48 @@ class Draft:
         )
         self._account(trigger.key, trigger.kind, status, detail)
 
-    def finish(self, delivery: Delivery, outcome: Outcome, replica: str) -> None:
-        """Record the end of a delivery and let the next one go.
+    def finish(self, ended: Sequence[tuple[Delivery, Outcome]], replica: str) -> None:
+        """Record the ends of deliveries and let the next ones go.
 
-        A key that the row does not list (the store lost data in between) leaves its line and is not
-        counted, so that the counters still add up.
+        All in one, since a row may list a thousand keys. One that it does not list (the store lost data
+        in between) leaves its line and is not counted, so that the counters still add up.
         """
-        trigger = delivery.trigger
-        self.done.append(delivery)
-        self.runs.append(
-            Run(
-                trigger.job,
-                trigger.scheduled_at,
-                outcome.status,
-                trigger.kind,
-                trigger.key,
-                None,
-                1,
-                outcome.detail,
-                replica,
-                outcome.started_at,
-                outcome.ended_at,
-                outcome.attempt,
-                delivery.number,
-                trigger.payload if outcome.status in GIVEN_UP else None,
+        state, last = self.state, self.state.last_success
+        listed, became = set(state.outstanding), {}
+        for delivery, outcome in ended:
+            trigger, status = delivery.trigger, outcome.status
+            self.done.append(delivery)
+            self.runs.append(
+                Run(
+                    trigger.job,
+                    trigger.scheduled_at,
+                    status,
+                    trigger.kind,
+                    trigger.key,
+                    None,
+                    1,
+                    outcome.detail,
+                    replica,
+                    outcome.started_at,
+                    outcome.ended_at,
+                    outcome.attempt,
+                    delivery.number,
+                    trigger.payload if status in GIVEN_UP else None,
+                )
             )
-        )
-        state = self.state
-        if trigger.key in state.outstanding:
-            state.outstanding = tuple([key for key in state.outstanding if key != trigger.key])
-            self._account(trigger.key, trigger.kind, outcome.status, outcome.detail)
-            if outcome.status is Status.SUCCEEDED and outcome.ended_at is not None:
-                state.last_success = max(outcome.ended_at, state.last_success or outcome.ended_at)
-        self.advance()
+            if trigger.key in listed:
+                listed.remove(trigger.key)
+                by_hand = trigger.kind in BY_HAND
+                self.count(status, by_hand=by_hand)
+                if by_hand:
+                    became[trigger.key] = status.value, outcome.detail
+                if status is Status.SUCCEEDED and outcome.ended_at is not None:
+                    last = max(outcome.ended_at, last or outcome.ended_at)
+        state.last_success = last
+        state.outstanding = tuple([key for key in state.outstanding if key in listed]) if listed else ()
+        self._remember(became)
+        for _ in ended:
+            self.advance()
 
     def advance(self) -> None:
         """Send what waits, one behind the other."""
@@ -177,12 +188,15 @@ class Draft:
         self.remember(key, kind, status, detail)
 
     def remember(self, key: str, kind: Kind, outcome: str, detail: str = "") -> None:
-        """Update what became of a key that was asked for by hand, with the end of a long detail."""
+        """Update what became of a key that was asked for by hand."""
         if kind in BY_HAND:
-            detail = detail if len(detail) <= DETAIL else "..." + detail[3 - DETAIL :]
+            self._remember({key: (str(outcome), detail)})
+
+    def _remember(self, became: Mapping[str, tuple[str, str]]) -> None:
+        """Update what became of keys, with the end of a long detail."""
+        if became:
             self.state.recent = tuple(
-                attrs.evolve(recent, outcome=str(outcome), detail=detail) if recent.key == key else recent
-                for recent in self.state.recent
+                [_became(r, *became[r.key]) if r.key in became else r for r in self.state.recent]
             )
 
     def learn(self, key: str, outcome: str, now: Micros) -> None:
@@ -221,6 +235,11 @@ class Draft:
             tuple(self.runs),
             self.state.spec.options.keep,
         )
+
+
+def _became(recent: Recent, outcome: str, detail: str) -> Recent:
+    detail = detail if len(detail) <= DETAIL else "..." + detail[3 - DETAIL :]
+    return Recent(recent.key, recent.at, outcome, detail, recent.ended_at, recent.extra)
 
 
 def _end(recent: Recent) -> Micros:

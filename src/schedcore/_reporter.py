@@ -100,8 +100,7 @@ class Reporter:
         if not isinstance(row.data, JobState):
             return self._without_row(row, ended)
         draft = Draft(row)
-        for delivery, outcome in ended:
-            draft.finish(delivery, outcome, self._replica)
+        draft.finish(ended, self._replica)
         return draft
 
     def _without_row(self, row: Row, ended: list[Ended]) -> Step:

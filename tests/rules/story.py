@@ -93,7 +93,7 @@ class Story:
         def finish(row: Row, _: Row) -> Draft:
             draft = Draft(row)
             for name in names:
-                draft.finish(Delivery(found[name], 1, 1), Outcome(status, detail, 1, micros(at)), "replica")
+                draft.finish([(Delivery(found[name], 1, 1), Outcome(status, detail, 1, micros(at)))], "replica")
             return draft
 
         return self._do(at, finish)

@@ -184,7 +184,7 @@ class Accounting(RuleBasedStateMachine):
         ended = data.draw(st.sets(st.sampled_from(sorted(ledger.bus)), min_size=1))
         draft = Draft(ledger.row)
         for key in sorted(ended):
-            draft.finish(Delivery(ledger.bus[key], 1, 1), Outcome(status, "", 1, ledger.now), "replica")
+            draft.finish([(Delivery(ledger.bus[key], 1, 1), Outcome(status, "", 1, ledger.now))], "replica")
         ledger.commit(draft)
 
     @precondition(lambda self: self.ledger.bus)

@@ -30,7 +30,7 @@ def test_a_line_tells_the_whole_run() -> None:
     state = JobState(make_spec("*/10 * * * *"), 0, 0, "r", 0, outstanding=("7",))
     draft = Draft(Row("job", 1, state))
     delivery = Delivery(Trigger("job", "7", 7, Kind.LATE), 2, 99)
-    draft.finish(delivery, Outcome(Status.FAILED, "ValueError", 10, 20, 3), "host-1")
+    draft.finish([(delivery, Outcome(Status.FAILED, "ValueError", 10, 20, 3))], "host-1")
     assert draft.runs == [
         Run("job", 7, Status.FAILED, Kind.LATE, "7", None, 1, "ValueError", "host-1", 10, 20, 3, 2)
     ]
@@ -70,7 +70,7 @@ def test_an_end_that_the_row_does_not_know_is_not_counted() -> None:
     """After a loss of data a run may end of which the row knows nothing: it leaves its line, uncounted."""
     state = JobState(make_spec("*/10 * * * *"), 0, 0, "r", 0)
     draft = Draft(Row("job", 1, state))
-    draft.finish(Delivery(Trigger("job", "7", 7), 1, 1), Outcome(Status.SUCCEEDED, "", 1, 2), "r")
+    draft.finish([(Delivery(Trigger("job", "7", 7), 1, 1), Outcome(Status.SUCCEEDED, "", 1, 2))], "r")
     assert [run.status for run in draft.runs] == [Status.SUCCEEDED]
     assert draft.state.counters == {}
     assert draft.state.last_success is None
