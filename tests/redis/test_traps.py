@@ -428,7 +428,7 @@ TRAPS = [
     Trap(
         "the lock decides",
         a_lagging_replica,
-        (Patch("commit", "if version(job) ~= expected[2] then", "if false then"),),
+        (Patch("commit", "if version(job) ~= expected then", "if false then"),),
     ),
     Trap(
         "no heartbeat",
@@ -496,7 +496,7 @@ TRAPS = [
     Trap(
         "garbage ends the reader",
         garbage,
-        (Patch("claim", "table.insert(strange, id .. ' ' .. name)", "error('no trigger')"),),
+        (Patch("claim", "strange[#strange + 1] = id .. ' ' .. name", "error('no trigger')"),),
     ),
     Trap(
         "numbers that start again", a_frozen_replica_and_a_flush, (NEWEST, attrs.evolve(NEWEST, name="claim"))

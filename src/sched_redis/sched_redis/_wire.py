@@ -21,24 +21,32 @@ dump = codec.dump
 def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
     """Write steps as `commit.lua` reads them, and name the keys that it needs for them, in order of use."""
     used: list[str] = []
+    done: list[str] = []
+    jobs: dict[str, None] = {}
     fields: list[object] = []
     for step in steps:
-        send: list[object] = []
+        (job, version), *others = step.expects
+        jobs[job] = None
+        data, keep = step.data is not None and dump(step.data), step.keep
+        fields += (step.id, job, data, step.not_before, version)
+        fields += (len(others), len(step.send), len(step.done), len(step.runs))
+        fields += (keep.lines, keep.failures, keep.age)
+        for other in others:
+            jobs[other[0]] = None
+            fields += other
         for trigger in step.send:
             name = f"{trigger.job} {trigger.key}"
             used.append(keys.lock(name))
-            send += (name, dump(trigger))
-        done = [(f"{d.trigger.job} {d.trigger.key}", d.token) for d in step.done]
-        runs: list[object] = []
+            fields += (name, dump(trigger))
+        for delivery in step.done:
+            name = f"{delivery.trigger.job} {delivery.trigger.key}"
+            done.append(name)
+            fields += (name, delivery.token)
         for run in step.runs:
-            runs += (run.status is not Status.SUCCEEDED, dump(run))
-        if runs or not step.expects[0][1]:
-            used += keys.history(step.job)
-        data = step.data is not None and dump(step.data)
-        keep = (step.keep.lines, step.keep.failures, step.keep.age)
-        change = step.id, step.job, data, step.not_before, step.expects
-        fields.append((*change, send, done, runs, keep))
-    packed: bytes = packb(fields, use_bin_type=False)
+            fields += (run.status is not Status.SUCCEEDED, dump(run))
+        if step.runs or not version:
+            used += keys.history(job)
+    packed: bytes = packb((list(jobs), done, fields), use_bin_type=False)
     return used, packed
 
 

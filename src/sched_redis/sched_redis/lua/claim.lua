@@ -11,30 +11,36 @@ local call, group, replica, lease_ms = redis.call, ARGV[1], ARGV[2], ARGV[3]
 local time, wanted, claimed, strange = redis.call('TIME'), {}, {}, {}
 local now = time[1] * 1000000 + time[2]
 local known = call('HMGET', meta, 'newest', 'beat', 'no_take_over_until')
-local newest, beat = tonumber(known[1] or 0), tonumber(known[2])
+local newest, beat, since = tonumber(known[1] or 0), tonumber(known[2]), string.format('%.0f', now)
 local may_take_over = beat and now - beat <= 4500000 and now >= tonumber(known[3] or 0)
 
-for i = 5, #ARGV, 3 do table.insert(wanted, {ARGV[i], ARGV[i + 1], ARGV[i + 2]}) end
-local read = ARGV[4] ~= '0' and call('XREADGROUP', 'GROUP', group, replica, 'COUNT', ARGV[4], 'STREAMS', stream, '>')
-for _, entry in ipairs(read and read[1][2] or {}) do table.insert(wanted, {entry[2][2], entry[1], '0'}) end
+for i = 5, #ARGV, 3 do wanted[#wanted + 1] = {ARGV[i], ARGV[i + 1], ARGV[i + 2]} end
+local fresh = ARGV[4] ~= '0' and call('XREADGROUP', 'GROUP', group, replica, 'COUNT', ARGV[4], 'STREAMS', stream, '>')
+for _, entry in ipairs(fresh and fresh[1][2] or {}) do wanted[#wanted + 1] = {entry[2][2], entry[1], '0'} end
 
+-- include hashes
 -- include take
+local listed, taken = {}, {}
+for i, item in ipairs(wanted) do listed[i] = item[1] end
+local known_as = read(triggers, listed)
 for _, item in ipairs(wanted) do
   local name, id, token = unpack(item)
-  local there = load(call('HGET', triggers, name))
+  local there = load(known_as[name])
   if id ~= '' and (not there or there.id ~= id) then -- no trigger, or offered anew under another id
     call('XACK', stream, group, id)
     call('XDEL', stream, id)
-    if not there then table.insert(strange, id .. ' ' .. name) end
+    if not there then strange[#strange + 1] = id .. ' ' .. name end
   elseif there and id ~= '' and there.replica ~= '' then -- taken by name: it is its owner's pending entry
     call('XCLAIM', stream, group, there.replica, 0, id, 'JUSTID')
   elseif there and there.token == token and take(name, id, there) then
     newest = math.max(newest + 1, now)
-    there.token, there.replica, there.since = string.format('%.0f', newest), replica, string.format('%.0f', now)
+    there.token, there.replica, there.since = string.format('%.0f', newest), replica, since
     there.cancel, there.note = nil, nil
-    call('HSET', triggers, name, cmsgpack.pack(there))
-    table.insert(claimed, {there.token, there.number, there.data, name})
+    known_as[name] = cmsgpack.pack(there)
+    taken[#taken + 1], taken[#taken + 2] = name, known_as[name]
+    claimed[#claimed + 1] = {there.token, there.number, there.data, name}
   end
 end
+write(taken, 'HSET', triggers)
 if claimed[1] then call('HSET', meta, 'newest', string.format('%.0f', newest)) end
 return {claimed, strange, #wanted}
