@@ -8,6 +8,10 @@ from typing import Protocol
 
 from schedcore.protocols import Micros
 
+LEASE: Micros = 10_000_000
+DOUBT: Micros = LEASE - 1_000_000
+"""How long after it was claimed, or last renewed, a delivery is surely still its holder's."""
+
 
 class Clock(Protocol):
     """What the engine needs of a machine's clocks.

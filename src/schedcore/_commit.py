@@ -71,7 +71,7 @@ class Committer:
         self._ids = replica + among
         self._number = 0
         self._turns: dict[str, object] = {}
-        self._loses = False
+        self.loses = False
 
     async def read(self, jobs: Collection[str], *, held: bool = False) -> None:
         """Read these rows, and the app's; if `held`, with the keys that the bus holds, for this moment."""
@@ -159,7 +159,7 @@ class Committer:
         steps: list[Step] = []
         asking = self._say(jobs, rule, app, steps)
         self._let_go(unknown)
-        if self._loses and len(asking) > BURST:
+        if self.loses and len(asking) > BURST:
             await self._look(asking)
             asking = self._say(asking, rule, app, steps)
         for _ in range(HELD_TRIES):
@@ -208,7 +208,7 @@ class Committer:
             return ()
         answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
         if len(steps) > BURST:
-            self._loses = any(answer.verdict is Verdict.CHANGED for answer in answers)
+            self.loses = any(answer.verdict is Verdict.CHANGED for answer in answers)
         for step, answer in zip(steps, answers, strict=True):
             self.learn(answer.rows, dict(step.expects))
             if answer.verdict is Verdict.DONE:

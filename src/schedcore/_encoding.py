@@ -154,7 +154,7 @@ def _trigger_fields(trigger: Trigger) -> str:
 def _run_text(run: Run) -> str:
     text = (
         f'"type":"run","job":{_quoted(run.job)},"scheduled_at":{run.scheduled_at},'
-        f'"status":"{run.status}","kind":"{run.kind}"'
+        f'"status":"{run.status._value_}","kind":"{run.kind._value_}"'
     )
     if run.key:
         text += f',"key":{_quoted(run.key)}'

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from schedcore._clock import StoreClock
+from schedcore._clock import DOUBT, LEASE, StoreClock
 from schedcore._commit import Committer
 from schedcore._runner import Runner
 from schedcore._state import SECOND
@@ -16,8 +16,6 @@ from schedcore.protocols import Backend, Beat, Delivery, Micros
 log = logging.getLogger("schedcore")
 
 BEAT: Micros = 3 * SECOND
-LEASE: Micros = 10 * SECOND
-DOUBT: Micros = LEASE - SECOND
 SKEW_WARNING: Micros = SECOND
 
 

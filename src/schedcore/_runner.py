@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 
+from schedcore._clock import DOUBT
 from schedcore._draft import Outcome
 from schedcore._execute import STOPPING, Execution
 from schedcore._jobs import Job
@@ -129,10 +130,12 @@ class Runner:
 
         `said` is, by (job, key), the last progress of those that were taken over.
         """
-        coroutines, may_begin = [], self.accepting and self.sure()
+        coroutines = []
+        oldest = self._now() - DOUBT  # a token tells when it was claimed, by the store's clock
         self._started_at = asyncio.get_running_loop().time()
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
+            may_begin = self.accepting and delivery.token >= oldest
             if job is None or not may_begin or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
@@ -276,10 +279,8 @@ class Runner:
         self._release(list(self.held.values()))
         while self._running and (left := limit - loop.time()) > 0:
             self.freed.clear()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self.freed.wait(), left)
-            except TimeoutError:
-                break
         return [e for e in self.held.values() if e.began]
 
     async def stop_coroutines(self, patience: float) -> None:

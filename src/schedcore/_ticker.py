@@ -15,7 +15,13 @@ from schedcore._draft import Draft
 from schedcore.protocols import Micros, Row, Step, Verdict
 
 FIRST_CHUNK = 16
+SMALL_CHUNK = 42
 CHUNK = 128
+"""Of a hundred the first begin while the last are being sent; many cost less in large chunks."""
+
+AT_ONCE = 2
+"""While the store commits one chunk the steps of the next are formed, unless others were faster lately."""
+
 PATIENCE = 2.0
 AGAIN: Micros = 2_000
 OFF: Micros = 1_000
@@ -103,18 +109,26 @@ class Ticker:
             due = self._pop_due()
             self._caught_up.clear()
             try:
-                for start, end in self._chunks(len(due)):
-                    await self._decide(due[start:end])
+                await self._decide_all(due)
             finally:
                 if len(due) > FIRST_CHUNK:
                     self._burst(len(due))
                 self._caught_up.set()
 
+    async def _decide_all(self, due: list[str]) -> None:
+        turns = asyncio.Semaphore(1 if self._committer.loses else AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for start, end in self._chunks(len(due)):
+                await turns.acquire()
+                task = group.create_task(self._decide(due[start:end]))
+                task.add_done_callback(lambda _: turns.release())
+
     def _chunks(self, number: int) -> list[tuple[int, int]]:
         """Cut a burst into chunks, a small one first, the others in any order: replicas share them."""
-        starts = list(range(FIRST_CHUNK, number, CHUNK))
+        size = SMALL_CHUNK if number <= 2 * CHUNK else CHUNK
+        starts = list(range(FIRST_CHUNK, number, size))
         self._random.shuffle(starts)
-        return [(0, FIRST_CHUNK), *[(start, start + CHUNK) for start in starts]]
+        return [(0, FIRST_CHUNK), *[(start, start + size) for start in starts]]
 
     async def caught_up(self) -> None:
         """Wait until what is due is sent, a moment at most: what is to start goes before what has ended."""

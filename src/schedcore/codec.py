@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import attrs
 
-from schedcore._decoding import READERS, LaterError
+from schedcore._decoding import PLAIN_TRIGGER, READERS, LaterError, plain_trigger
 from schedcore._encoding import WRITERS, Fields, encode
 from schedcore.errors import CodecError
 
@@ -59,6 +59,8 @@ def load(data: bytes) -> object:
     if not data.startswith(_HEAD):
         return _not_ours(data)
     try:
+        if plain := PLAIN_TRIGGER.fullmatch(data):
+            return plain_trigger(plain)
         fields = _decode(data.decode("ascii"))
         kind = fields.pop("type")
         del fields["format"]

@@ -28,7 +28,8 @@ def give_up(shop: Shop, job: str, key: str, payload: object) -> None:
         (delivery,) = await backend.bus.receive(frozenset((job,)), 1, 0)
         (row,) = await backend.store.rows([job])
         draft = Draft(row)
-        draft.finish([(attrs.evolve(delivery, number=6), Outcome(Status.DEAD, "5 deliveries ended"))], "the-last")
+        outcome = Outcome(Status.DEAD, "5 deliveries ended")
+        draft.finish([(attrs.evolve(delivery, number=6), outcome)], "the-last")
         (answer,) = await backend.bus.commit([draft.step("step-of-the-last")], backend.locker)
         assert answer.verdict is Verdict.DONE
         await backend.close()

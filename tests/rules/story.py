@@ -93,7 +93,8 @@ class Story:
         def finish(row: Row, _: Row) -> Draft:
             draft = Draft(row)
             for name in names:
-                draft.finish([(Delivery(found[name], 1, 1), Outcome(status, detail, 1, micros(at)))], "replica")
+                outcome = Outcome(status, detail, 1, micros(at))
+                draft.finish([(Delivery(found[name], 1, 1), outcome)], "replica")
             return draft
 
         return self._do(at, finish)

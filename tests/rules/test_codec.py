@@ -292,6 +292,22 @@ def test_bad_bytes_are_named(data: bytes, named: str) -> None:
 
 
 @few
+@given(
+    st.builds(
+        Trigger,
+        st.from_regex(r"[a-zA-Z0-9._:/-]{1,9}", fullmatch=True),
+        st.from_regex(r"[ -~]{1,9}|[0-9]{16}", fullmatch=True),
+        st.integers(-(10**19), 10**19),
+        st.sampled_from(Kind),
+        st.none() | st.builds(Options, overlap=st.sampled_from(["skip", "allow"]), retries=st.integers(0, 2)),
+    )
+)
+def test_a_trigger_is_read_the_same_with_and_without_json(trigger: Trigger) -> None:
+    """Those with nothing unusual, which are nearly all, are read without; a space sends them the long way."""
+    data = dump(trigger)
+    assert load(data) == load(data.replace(b'"type":"trigger",', b'"type":"trigger", ', 1)) == trigger
+
+
 @given(values, st.data())
 def test_damaged_bytes_raise_nothing_else(value: object, data: st.DataObject) -> None:
     """Whatever befalls the bytes: a value comes back, or `CodecError` is raised."""

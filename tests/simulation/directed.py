@@ -50,6 +50,7 @@ def freezes(seed: int) -> Story:
 
 def asleep(seed: int) -> Story:
     """Replicas stand still while something is on its way to them, and calls are not answered at once."""
+    seed += 28  # the rarest mistake shows in one of sixteen, and in 29
     random = Random(seed)
     events: list[Event] = [e.Noise(2 * SECOND, 108 * SECOND, "", 0, 0, 0.5)]
     events += [

@@ -33,6 +33,7 @@ RULES: list[tuple[wrong.Patch, str, str]] = [
     (wrong.nobody_renews, "crowded", "again"),
     (wrong.nobody_sweeps, "one_dies", "rest"),
     (wrong.whoever_wakes_goes_on, "asleep", "tokens"),
+    (wrong.what_was_long_on_its_way_begins, "asleep", "tokens"),
     (wrong.the_first_declarer_stays, "bad_deploy", "definition"),
     (wrong.a_day_too_early, "pauses", "early"),
     (wrong.as_if_never_missed, "late_edits", "counters"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sched_ram import Memory
-from schedcore import _definitions, _overlap, _rules
+from schedcore import _definitions, _overlap, _rules, _runner
 from schedcore._draft import Draft
 from schedcore._execute import Execution
 from schedcore._pulse import Pulse
@@ -118,6 +118,12 @@ def nobody_sweeps(patch: pytest.MonkeyPatch) -> None:
 def whoever_wakes_goes_on(patch: pytest.MonkeyPatch) -> None:
     """A replica that stood still begins what came meanwhile, although its lease may have lapsed."""
     patch.setattr(Pulse, "sure", lambda self: True)
+    patch.setattr(_runner, "DOUBT", 1 << 60)
+
+
+def what_was_long_on_its_way_begins(patch: pytest.MonkeyPatch) -> None:
+    """A replica that stood still, and has renewed since, begins what was claimed for it before."""
+    patch.setattr(_runner, "DOUBT", 1 << 60)
 
 
 def the_first_declarer_stays(patch: pytest.MonkeyPatch) -> None:
