@@ -116,6 +116,7 @@ def facts(cluster: Cluster, job: str) -> JobFacts:
         options.delivery,
         None,
         tuple(asked.items()),
+        options.retries,
     )
 
 
