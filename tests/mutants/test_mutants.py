@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 from tests.contracts.ram import OneLocker, RamWorld
-from tests.mutants import forgetful, memories, parts, strangers
+from tests.mutants import alike, forgetful, memories, parts, strangers
 from tests.mutants.memories import remembering
 
 from sched_ram import DirectExecutor, Memory, RamBackend
@@ -151,6 +151,11 @@ CAUGHT: dict[type, str] = {
     strangers.WritesLinesAfterwards: "who_reads_sees_whole_steps",
     strangers.HeldBeforeTheRow: "who_reads_sees_whole_steps",
     strangers.UnknownIsNothing: "what_a_later_release_wrote_is_kept_as_it_is",
+    alike.Alike: "names_that_differ_in_a_character_are_different",
+    alike.BlanksAtTheEnd: "names_that_differ_in_a_character_are_different",
+    alike.Accents: "names_that_differ_in_a_character_are_different",
+    alike.NulEndsIt: "names_that_differ_in_a_character_are_different",
+    remembering(alike.AlikeHistory): "names_that_differ_in_a_character_are_different",
     parts.TornLock: "of_many_that_acquire_one_name_at_once_one_has_it",
 }
 
@@ -220,7 +225,9 @@ def test_a_mutant_is_caught_by_the_test_that_is_named(mutant: type, test: str) -
 def test_every_mutant_is_listed() -> None:
     """None is made and then forgotten; and there are many."""
     listed = {kind.__name__ for kind in CAUGHT}
-    made = {kind.__name__ for module in (forgetful, memories, parts, strangers) for kind in mutants(module)}
+    made = {
+        kind.__name__ for module in (alike, forgetful, memories, parts, strangers) for kind in mutants(module)
+    }
     assert made - listed == set()
     assert len(listed) >= 60
 

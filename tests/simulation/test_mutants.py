@@ -100,7 +100,13 @@ LOCKERS = "rows are compared all the same: a locker only spares work"
 HISTORY = "what stays of a history is nobody's affair but of who reads it"
 NO_SUCH_STEP = "the core makes no such step, or call: the test below looks for them"
 NEXT_SWEEP = "what it leaves is still lapsed, and is found by the next sweep"
+DIGITS = "the keys of scheduled times are digits; who asks by hand for two that are alike is a person"
 ALONE: dict[str, str] = {
+    "Alike": DIGITS,
+    "BlanksAtTheEnd": DIGITS,
+    "Accents": DIGITS,
+    "NulEndsIt": DIGITS,
+    "AlikeHistory": READING,
     "LapsedIsLost": "who comes back that late begins nothing, and what it runs is run again by somebody else",
     "NoTokenCheck": "a replica renews before it sweeps, and so never holds two tokens of one delivery",
     "ReceiveIgnoresLimit": "what is too much is given back at once",

@@ -8,12 +8,15 @@ from schedcore.protocols import Delivery
 from schedcore.testing.world import (
     World,
     delivered,
+    done,
     lapse,
+    line,
     one,
     only,
     row_of,
     scenario,
     send,
+    step,
     take,
     trigger,
 )
@@ -127,6 +130,23 @@ class HandoverContract:
         renewal = await backend.bus.renew(held, {})
         assert renewal.mine == set(held), "two triggers were taken for one"
         assert renewal.cancel == set(names[:3]), f"of {names[:3]} asked to cancel were {renewal.cancel}"
+
+    @scenario("how names are compared: character by character, whatever the language of the store thinks")
+    async def test_names_that_differ_in_a_character_are_different(self, world: World) -> None:
+        """Case, an accent, a blank or a NUL at the end, and what stands for any character elsewhere."""
+        backend = await one(world)
+        names = ["a", "A", "a ", "a\0", "\u00e1", "a\u0301", "\uff41", "%", "_", "*", "?", "a'"]
+        await send(backend, *(trigger("job", at=1, key=key) for key in names), job="job")
+        read = (await row_of(backend, "job")).held or ()
+        assert sorted(read) == sorted(names), f"sent {names}, a row has {sorted(read)}"
+        held = list(await take(backend, "job"))
+        assert keys(held) == sorted(names), f"sent {names}, received {keys(held)}"
+        await done(backend, step(await row_of(backend, "job"), done=held[:1], runs=(line("job"),)))
+        mine = (await backend.bus.renew(held, {})).mine
+        assert mine == set(held[1:]), f"{held[0].trigger.key!r} was finished, the rest of {names} is held"
+        other = await row_of(backend, "JOB")
+        assert (other.version, other.held) == (0, frozenset()), "JOB has what was written of job"
+        assert list((await backend.store.runs("JOB"))[0]) == [], "JOB has the history of job"
 
 
 def keys(deliveries: Sequence[Delivery]) -> list[str]:
