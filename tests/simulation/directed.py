@@ -48,6 +48,16 @@ def freezes(seed: int) -> Story:
     return story(seed, LONG, *events)
 
 
+def long_pause(seed: int) -> Story:
+    """One job, and then all, are paused for so long that all rows are read meanwhile."""
+    events = [
+        by_hand.Paused(40 * SECOND, "skip-0", 6 * MINUTE, ends=False),
+        by_hand.Paused(9 * MINUTE, "", 6 * MINUTE, ends=seed % 2 == 0),
+    ]
+    plans = tuple(Plan(f"skip-{n}", f"@every {n + 10}s", 1, {"grace": 5}) for n in range(2))
+    return story(seed, plans, *events, minutes=19)
+
+
 def asleep(seed: int) -> Story:
     """Replicas stand still while something is on its way to them, and calls are not answered at once."""
     random = Random(seed)
@@ -276,6 +286,7 @@ DIRECTED = {
         one_loss,
         deploys,
         pauses,
+        long_pause,
         short_freezes,
         one_dies,
         bad_deploy,

@@ -35,6 +35,7 @@ RULES: list[tuple[wrong.Patch, str, str]] = [
     (wrong.whoever_wakes_goes_on, "asleep", "tokens"),
     (wrong.the_first_declarer_stays, "bad_deploy", "definition"),
     (wrong.a_day_too_early, "pauses", "early"),
+    (wrong.takes_every_row_for_new, "long_pause", "late"),
     (wrong.as_if_never_missed, "late_edits", "counters"),
 ]
 
