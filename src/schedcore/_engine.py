@@ -114,7 +114,7 @@ class Engine:
                     ]
                     group.create_task(self.reporter.run())
                     group.create_task(self.pulse.watch())
-                    await self._beat_for_ever()
+                    await self._beat_for_ever(group)
             except Exception as exc:
                 self._failures += 1
                 self._working = False
@@ -146,18 +146,24 @@ class Engine:
         if len(self.jobs) >= MANY_JOBS:
             gc.freeze()
 
-    async def _serve(self) -> None:
+    async def _serve(self, after: asyncio.Task[None] | None = None) -> None:
+        if after is not None:
+            after.cancel()
+            await asyncio.wait([after])
         serve = self.backend.executor.serve
         await self.link.call(lambda: serve(self.backend.bus, self.runner.wanted, self.runner))
 
-    async def _beat_for_ever(self) -> None:
+    async def _beat_for_ever(self, group: asyncio.TaskGroup) -> None:
         while True:
             await self.pulse.wait()
             lost, gone = await self.link.call(self.pulse.beat)
             self.ticker.wake(self.pulse.stepped)
             if lost or self.pulse.moved:
                 await self._merge(lost)
+            was_away = not self.pulse.sure()
             await self.link.call(self.pulse.renew)
+            if was_away and self._working:  # what is still on its way here may be somebody else's by now
+                self._feeding.append(group.create_task(self._serve(self._feeding.pop())))
             taken = await self.link.call(self.pulse.sweep)
             start_taken(taken, self.runner, self.reporter, self.pulse.said)
             self.runner.nudge()

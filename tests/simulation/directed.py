@@ -69,6 +69,18 @@ def asleep(seed: int) -> Story:
     return story(seed, SHORT, *events)
 
 
+def late_answers(seed: int) -> Story:
+    """Idle replicas stand still, and what is on its way to them comes seconds after they woke."""
+    random = Random(seed)
+    events: list[Event] = []
+    for at in range(5, 600, 60):
+        lasts = random.uniform(20, 30)
+        events.append(e.Frozen(at * SECOND, random.choice("abc"), round(lasts * SECOND)))
+        events.append(e.Noise(round((at + lasts - 1) * SECOND), 10 * SECOND, "", 0, 0, 5))
+    plans = tuple(Plan(f"rare-{number}", f"@every {number + 9}s", 0.1) for number in range(2))
+    return story(seed, plans, *events, minutes=10)
+
+
 def deaths(seed: int) -> Story:
     """Replicas die, mostly in their calls of the store, and come back."""
     random = Random(seed)
@@ -279,6 +291,7 @@ DIRECTED = {
         noise,
         freezes,
         asleep,
+        late_answers,
         deaths,
         outages,
         losses,

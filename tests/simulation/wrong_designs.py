@@ -11,6 +11,7 @@ from sched_ram import Memory
 from schedcore import _definitions, _overlap, _rules
 from schedcore._commit import Committer
 from schedcore._draft import Draft
+from schedcore._engine import Engine
 from schedcore._execute import Execution
 from schedcore._pulse import Pulse
 from schedcore._state import JobState
@@ -119,6 +120,16 @@ def nobody_sweeps(patch: pytest.MonkeyPatch) -> None:
 def whoever_wakes_goes_on(patch: pytest.MonkeyPatch) -> None:
     """A replica that stood still begins what came meanwhile, although its lease may have lapsed."""
     patch.setattr(Pulse, "sure", lambda self: True)
+
+
+def hears_late_answers(patch: pytest.MonkeyPatch) -> None:
+    """Who was away goes on waiting for what it asked for before that."""
+    serve = Engine._serve
+
+    async def wrong(self: Engine, after: Any = None) -> None:
+        await (serve(self) if after is None else after)
+
+    patch.setattr(Engine, "_serve", wrong)
 
 
 def the_first_declarer_stays(patch: pytest.MonkeyPatch) -> None:
