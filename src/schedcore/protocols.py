@@ -132,7 +132,7 @@ class TriggerBus(Protocol):
         ...
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
-        """Take at most `limit` waiting triggers of `jobs`; wait at most `wait` for the first."""
+        """Take at most `limit` waiting triggers of `jobs`, oldest first; wait at most `wait` for one."""
         ...
 
     async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:

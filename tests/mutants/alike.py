@@ -1,15 +1,18 @@
-"""Mistakes of a database that finds alike what is not the same: by its collation, or by its columns."""
+"""Mistakes of a database that finds alike what is not the same, and others of those who ask one."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Collection, Sequence
 
 import attrs
 
 from sched_ram import Memory
+from sched_ram._backend import RamBus, RamStore
 from sched_ram._history import History
-from schedcore.protocols import Micros, Run, Status, Trigger
+from schedcore import codec
+from schedcore.protocols import Answer, Delivery, Locker, Micros, Row, Run, Status, Step, Trigger, Verdict
 
 
 class Alike(Memory):
@@ -58,3 +61,43 @@ class AlikeHistory(History):
     ) -> tuple[list[Run], str]:
         alike = next((name for name in self._lines if name.casefold() == job.casefold()), job)
         return super().read(alike, statuses, after, until, limit, cursor)
+
+
+class ByName(Memory):
+    """What waits is handed out in the order of names."""
+
+    def take(self, jobs: frozenset[str], limit: int, replica: str) -> list[Delivery]:
+        self.waiting = deque(sorted(self.waiting, key=lambda item: item.trigger.job))
+        return super().take(jobs, limit, replica)
+
+
+class LocksForNothing(RamBus):
+    """The locker is asked before every step, whether it sends anything or not."""
+
+    async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        if all([await locker.acquire(step.job, self.replica, 2_000_000) for step in steps]):
+            return await super().commit(steps, locker)
+        now = self._memory.clock()
+        return [
+            Answer(Verdict.HELD, tuple(self._memory.row(job) for job, _ in s.expects), now) for s in steps
+        ]
+
+
+class WaitsASecond(RamBus):
+    """Whoever asks waits for a second at least."""
+
+    async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
+        return await super().receive(jobs, limit, max(wait, 1_000_000))
+
+
+class SpoiltIsAnError(RamStore):
+    """What is kept has to be readable."""
+
+    async def rows(
+        self, jobs: Collection[str] | None = None, *, after: str = "", limit: int = 1000
+    ) -> Sequence[Row]:
+        rows = await super().rows(jobs, after=after, limit=limit)
+        for row in rows:
+            if row.data is not None:
+                codec.load(codec.dump(row.data))
+        return rows

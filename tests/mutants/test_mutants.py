@@ -156,6 +156,10 @@ CAUGHT: dict[type, str] = {
     alike.Accents: "names_that_differ_in_a_character_are_different",
     alike.NulEndsIt: "names_that_differ_in_a_character_are_different",
     remembering(alike.AlikeHistory): "names_that_differ_in_a_character_are_different",
+    alike.LocksForNothing: "held_if_the_locker_refuses",
+    alike.ByName: "no_job_goes_before_what_was_sent_sooner",
+    alike.WaitsASecond: "receive_waits_for_the_first_and_no_longer_than_told",
+    alike.SpoiltIsAnError: "a_row_that_cannot_be_read_hides_no_other",
     parts.TornLock: "of_many_that_acquire_one_name_at_once_one_has_it",
 }
 

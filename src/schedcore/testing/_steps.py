@@ -203,7 +203,12 @@ class StepContract:
         )
         assert [r.data for r in answer.rows] == [state(1)], "a HELD answer does not carry the rows"
         assert await snapshot(backend) == before, "a step that was HELD changed something"
-        await done(backend, sending)
+        row = await done(backend, sending)
+        silent = step(row, data=state(3))
+        answer = only(await backend.bus.commit([silent], world.refusing(backend)), "answer")
+        assert answer.verdict is Verdict.DONE, (
+            f"a step that sends nothing needs no lock, and was {answer.verdict}"
+        )
 
     @scenario("whether commit checks the owner of each delivery in `done` before it writes anything")
     async def test_not_ours_names_the_deliveries_that_are_not_this_replicas(self, world: World) -> None:
