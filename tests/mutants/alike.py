@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -12,7 +12,26 @@ from sched_ram import Memory
 from sched_ram._backend import RamBus, RamStore
 from sched_ram._history import History
 from schedcore import codec
-from schedcore.protocols import Answer, Delivery, Locker, Micros, Row, Run, Status, Step, Trigger, Verdict
+from schedcore.protocols import (
+    Answer,
+    Delivery,
+    Keep,
+    Locker,
+    Micros,
+    Renewal,
+    Row,
+    Run,
+    Status,
+    Step,
+    Trigger,
+    Verdict,
+)
+
+
+def newer(memory: Memory, held: Collection[Delivery]) -> list[Delivery]:
+    """Find the deliveries that these triggers have by now."""
+    items = [memory.items.get(d.trigger.job, {}).get(d.trigger.key) for d in held]
+    return [item.delivery() for item in items if item is not None]
 
 
 class Alike(Memory):
@@ -71,6 +90,23 @@ class ByName(Memory):
         return super().take(jobs, limit, replica)
 
 
+class RenewsAsNamesake(RamBus):
+    """Renewing asks who it is, and no more."""
+
+    async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:
+        renewal = await super().renew(newer(self._memory, held), notes)
+        names = {(d.trigger.job, d.trigger.key) for d in renewal.mine}
+        mine = [d for d in held if (d.trigger.job, d.trigger.key) in names]
+        return attrs.evolve(renewal, mine=frozenset(mine))
+
+
+class GivesBackAsNamesake(RamBus):
+    """Giving back asks who it is, and no more."""
+
+    async def give_back(self, held: Collection[Delivery]) -> None:
+        await super().give_back(newer(self._memory, held))
+
+
 class LocksForNothing(RamBus):
     """The locker is asked before every step, whether it sends anything or not."""
 
@@ -88,6 +124,13 @@ class WaitsASecond(RamBus):
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
         return await super().receive(jobs, limit, max(wait, 1_000_000))
+
+
+class AgedHistory(History):
+    """What is about a time long ago is old."""
+
+    def append(self, runs: Sequence[Run], keep: Keep, now: Micros) -> None:
+        super().append([run for run in runs if run.scheduled_at > now - keep.age], keep, now)
 
 
 class SpoiltIsAnError(RamStore):

@@ -54,6 +54,21 @@ class HandoverContract:
         assert holding.since >= before, "since is not when it was taken over"
         assert (await second.bus.renew(taken, {})).cancel == frozenset(), "the new owner was told to cancel"
 
+    @scenario("whether renew and give_back compare the token, and not only whose it is")
+    async def test_what_a_replica_had_before_is_no_longer_its_delivery(self, world: World) -> None:
+        """It took over what it had held itself: under the old token it renews and gives back nothing."""
+        first, second = await world.make_backends(2)
+        old = await delivered(first)
+        await lapse(world, first, second)
+        new = only(await first.bus.take_over(await first.bus.lapsed(A, 10)))
+        mine = (await first.bus.renew([old], {})).mine
+        assert mine == frozenset(), "an old delivery was renewed, since the new one is the same replica's"
+        await first.bus.give_back([old])
+        assert list(await take(second)) == [], "what was given back under an old token was handed out"
+        assert (await first.bus.renew([new], {})).mine == {new}, (
+            "the new delivery is not its owner's any more"
+        )
+
     @scenario("whether held, and `held` of a row, ask for the lease: they do not")
     async def test_what_has_lapsed_is_still_held(self, world: World) -> None:
         """Until somebody takes it over it is its owner's, who can still be asked to cancel."""
