@@ -154,7 +154,7 @@ def filled(text: str) -> list[str]:
 
 
 def test_it_has_at_most_300_lines_of_python() -> None:
-    """Blank lines, comments and docstrings are not counted; with them, and in SQL, it is as the guide says."""
+    """Without blank lines, comments and docstrings; how many with these, and of SQL, the guide says."""
     python = list(PACKAGE.glob("*.py"))
     assert sum(code_lines(path) for path in python) <= 300
     assert "300 lines of Python (400 with blank lines, comments and\ndocstrings) and 160 of SQL" in GUIDE
