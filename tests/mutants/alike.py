@@ -126,6 +126,35 @@ class WaitsASecond(RamBus):
         return await super().receive(jobs, limit, max(wait, 1_000_000))
 
 
+class FinishesOne(Memory):
+    """A step is about one run."""
+
+    def _apply(self, step: Step, now: Micros) -> None:
+        super()._apply(attrs.evolve(step, done=step.done[:1]), now)
+
+
+class KeepsItsName(RamBus):
+    """Who was opened once is that replica for ever."""
+
+    first = ""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "replica" and self.first:
+            value = self.first
+        super().__setattr__(name, value)
+        if name == "replica":
+            super().__setattr__("first", value)
+
+
+class SkippedIsFineHistory(History):
+    """What was skipped did not fail."""
+
+    def append(self, runs: Sequence[Run], keep: Keep, now: Micros) -> None:
+        super().append(runs, keep, now)
+        for job, lines in self._failures.items():
+            self._failures[job] = deque(line for line in lines if line[2].status is not Status.SKIPPED)
+
+
 class AgedHistory(History):
     """What is about a time long ago is old."""
 

@@ -16,9 +16,11 @@ from schedcore.testing.world import (
     only,
     row_of,
     scenario,
+    send,
     state,
     step,
     take,
+    trigger,
 )
 
 
@@ -146,8 +148,14 @@ class BeatContract:
         assert (await row_of(backend)).version == row.version, "opening again lost a row"
         await backend.close()
         await backend.close()
-        await backend.open("r0")
+        await backend.open("another")
         assert await backend.store.now() > 0, "a backend that was closed could not be opened again"
+        await send(backend, trigger())
+        await take(backend)
+        (holding,) = await backend.store.held()
+        assert holding.replica == "another", (
+            f"opened as another replica it took something as {holding.replica}"
+        )
 
     @scenario("the attributes `name` and `notice`")
     async def test_a_backend_says_its_name(self, world: World) -> None:
