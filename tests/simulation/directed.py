@@ -81,6 +81,15 @@ def late_answers(seed: int) -> Story:
     return story(seed, plans, *events, minutes=10)
 
 
+def back_again(seed: int) -> Story:
+    """The replica with the newest definition is taken for gone, and is not; the store's clock may say so."""
+    away: Event = e.Frozen(40 * SECOND, "b", 20 * SECOND)
+    if seed % 2:
+        away = e.StoreClockStepped(40 * SECOND, 19 * SECOND)
+    edit = e.Deployed(10 * SECOND, ("b",), "job", "edit", "@every 7s", restart=seed % 4 < 2)
+    return story(seed, (Plan("job", "@every 10s", 1),), edit, away)
+
+
 def deaths(seed: int) -> Story:
     """Replicas die, mostly in their calls of the store, and come back."""
     random = Random(seed)
@@ -292,6 +301,7 @@ DIRECTED = {
         freezes,
         asleep,
         late_answers,
+        back_again,
         deaths,
         outages,
         losses,
