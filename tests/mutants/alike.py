@@ -19,6 +19,7 @@ from schedcore.protocols import (
     Locker,
     Micros,
     Renewal,
+    Replica,
     Row,
     Run,
     Status,
@@ -160,6 +161,13 @@ class AgedHistory(History):
 
     def append(self, runs: Sequence[Run], keep: Keep, now: Micros) -> None:
         super().append([run for run in runs if run.scheduled_at > now - keep.age], keep, now)
+
+
+class ListsTheLastOnes(RamStore):
+    """Who is dead is found out with the next beat."""
+
+    async def replicas(self) -> Sequence[Replica]:
+        return [replica for replica, _ in self._memory.replicas.values()]
 
 
 class SpoiltIsAnError(RamStore):

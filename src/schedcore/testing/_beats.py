@@ -42,6 +42,8 @@ class BeatContract:
         answer = await first.store.beat("r0", {}, TTL)
         assert answer.alive == {"r0"}, f"12 s after its last beat, alive are {sorted(answer.alive)}"
         assert [r.id for r in await first.store.replicas()] == ["r0"], "the dead are listed among the living"
+        await world.advance(4 * BEAT)
+        assert list(await first.store.replicas()) == [], "when nobody beats any more the dead are listed"
 
     @scenario("what a beat with ttl 0 does: it removes the replica")
     async def test_a_beat_with_ttl_0_says_goodbye(self, world: World) -> None:
