@@ -27,6 +27,10 @@ def name(job: object) -> str:
 def key_of(key: object) -> str:
     if not isinstance(key, str) or not 1 <= len(key) <= 200:
         raise ConfigurationError(f"a key is a string of 1 to 200 characters, not {key!r:.80}")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"a key is text that UTF-8 can write, and {key!r:.80} is not") from None
     return key
 
 

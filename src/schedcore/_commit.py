@@ -73,19 +73,13 @@ class Committer:
         self._turns: dict[str, object] = {}
         self.loses = False
 
-    async def read(self, jobs: Collection[str], *, held: bool = False) -> None:
-        """Read these rows, and the app's; if `held`, with the keys that the bus holds, for this moment."""
+    async def read(self, jobs: Collection[str]) -> None:
+        """Read these rows, and the app's."""
         names = [*jobs, APP_ROW]
         for start in range(0, len(names), 1000):
             part = names[start : start + 1000]
             before = {job: self._row(job).version for job in part}
             self.learn(await self._link.call(lambda part=part: self._store.rows(part)), before)  # type: ignore[misc]
-        if not held:
-            self._let_go(jobs)
-
-    def _let_go(self, jobs: Collection[str]) -> None:
-        for job in self.rows.keys() & set(jobs):  # later it would be taken for just read, as would the pauses
-            self.rows[job] = attrs.evolve(self.rows[job], held=None)
 
     async def apply(self, jobs: Sequence[str], rule: Rule, *, app: bool = True) -> dict[str, Answer]:
         """Apply `rule` to each job's row, and commit; the answers of those for which it said anything.
@@ -155,19 +149,17 @@ class Committer:
         """
         unknown = [job for job in jobs if job != APP_ROW and job not in self.rows]
         if unknown:
-            await self.read(unknown, held=True)
+            await self.read(unknown)
         steps: list[Step] = []
-        asking = self._say(jobs, rule, app, steps)
-        self._let_go(unknown)
+        asking = self._say(jobs, rule, app, steps, unknown)
         if self.loses and len(asking) > BURST:
             await self._look(asking)
             asking = self._say(asking, rule, app, steps)
         for _ in range(HELD_TRIES):
             if not asking:
                 break
-            await self.read(asking, held=True)
-            read, asking = asking, self._say(asking, rule, app, steps)
-            self._let_go(read)
+            await self.read(asking)
+            asking = self._say(asking, rule, app, steps, asking)
             if not self.behind.isdisjoint(asking):
                 await asyncio.sleep(HELD_PAUSE)
         return steps
@@ -177,12 +169,21 @@ class Committer:
         rows = map(self._row, jobs)
         await self._commit([Step(self.next_id(), r.job, ((r.job, r.version),), r.data, NEVER) for r in rows])
 
-    def _say(self, jobs: Sequence[str], rule: Rule, app: bool, steps: list[Step]) -> list[str]:
-        """Add the steps; name the jobs that could not be decided without what the bus holds."""
-        undecided = []
+    def _say(
+        self, jobs: Sequence[str], rule: Rule, app: bool, steps: list[Step], read: Sequence[str] = ()
+    ) -> list[str]:
+        """Add the steps; name the jobs that could not be decided without what the bus holds.
+
+        It is known of those `read` just now. What else has it, from a page of rows, say, was read at some
+        time, and the pauses with it.
+        """
+        undecided, known = [], frozenset(read)
         for job in jobs:
+            row = self._row(job)
+            if row.held is not None and job not in known:
+                row = attrs.evolve(row, held=None)
             try:
-                said = rule(self._row(job), self.app)
+                said = rule(row, self.app)
             except HeldUnknownError:
                 undecided.append(job)
                 continue

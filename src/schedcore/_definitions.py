@@ -132,8 +132,20 @@ def restore(row: Row, remembered: JobState) -> Draft | None:
     if row.data is not None and not (isinstance(row.data, JobState) and row.data.mark < remembered.mark):
         return None
     draft = Draft(row, remembered.copy())
+    if isinstance(row.data, JobState):
+        _keep_asked(draft.state, row.data, row.held or frozenset())
     draft.drop_lost()  # nobody may look for a while, and under `allow` nobody would
     return draft
+
+
+def _keep_asked(state: JobState, stored: JobState, held: frozenset[str]) -> None:
+    """Keep what somebody has asked for by hand since the loss: no replica remembers that."""
+    known = {recent.key for recent in state.recent}
+    since = tuple([recent for recent in stored.recent if recent.key not in known])
+    keys = {recent.key for recent in since} - set(state.outstanding)
+    state.recent += since
+    state.outstanding += tuple([key for key in stored.outstanding if key in keys and key in held])
+    state.waiting += tuple([trigger for trigger in stored.waiting if trigger.key in keys])
 
 
 def remembered_more(row: Row, remembered: object) -> bool:

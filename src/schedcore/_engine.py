@@ -157,14 +157,16 @@ class Engine:
             self.ticker.wake(self.pulse.stepped)
             if lost or self.pulse.moved:
                 await self._merge(lost)
+            was_away = not self.pulse.sure()
             await self.link.call(self.pulse.renew)
             taken = await self.link.call(self.pulse.sweep)
             start_taken(taken, self.runner, self.reporter, self.pulse.said)
             self.runner.nudge()
-            if gone:
+            anew = gone or was_away or self.pulse.stepped  # or the others may have taken us for gone
+            if anew:
                 await self.committer.read(self.jobs)
-            if gone or self._undeclared:
-                await self.declare(self.jobs if gone else self._undeclared)
+            if anew or self._undeclared:
+                await self.declare(self.jobs if anew else self._undeclared)
             await self.housekeeper.look(self.clock.now())
             self._failures = 0
 

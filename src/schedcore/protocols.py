@@ -116,8 +116,8 @@ class TriggerBus(Protocol):
     * A trigger is known by (job, key). One that is in the bus already is not sent twice: what is there stays.
       Within a step `done` is applied before `send`.
     * A job's name is 1 to 200 of the ASCII letters, digits and `. _ - : /`. A trigger's key is 1 to 209
-      characters of any kind: the 200 that a caller may give, behind "backfill:". A payload has 64 KB of JSON
-      at most.
+      characters that UTF-8 can write, NUL too: the 200 that a caller may give, behind "backfill:". Two of
+      either are the same only if each character is. A payload has 64 KB of JSON at most.
     * A lease is ten seconds from the receive, the take-over or the last renewal, by the store's clock.
     * A delivery has one owner and a lease. Only its owner renews it, gives it back or finishes it; a
       lease that ran out may still be renewed until somebody has taken the delivery over.
@@ -132,7 +132,7 @@ class TriggerBus(Protocol):
         ...
 
     async def receive(self, jobs: frozenset[str], limit: int, wait: Micros) -> Sequence[Delivery]:
-        """Take at most `limit` waiting triggers of `jobs`; wait at most `wait` for the first."""
+        """Take at most `limit` waiting triggers of `jobs`, oldest first; wait at most `wait` for one."""
         ...
 
     async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:

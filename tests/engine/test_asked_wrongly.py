@@ -37,5 +37,7 @@ async def test_what_is_no_name_key_or_limit_is_said(replica: Replica) -> None:
                 await ask(function)
         with pytest.raises(ConfigurationError, match="a key is a string of 1 to 200 characters, not 5"):
             await control.trigger("a", key=number)
+        with pytest.raises(ConfigurationError, match="a key is text that UTF-8 can write"):
+            await control.trigger("a", key="half a pair: \ud800")
         with pytest.raises(ConfigurationError, match="limit is a number of lines, 1 or more, not -1"):
             await control.history("a", limit=-1)

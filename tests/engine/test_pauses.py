@@ -4,8 +4,11 @@ import asyncio
 
 import pytest
 from tests.engine.replica import RARELY, Replica, accounted, second, virtual
+from tests.simulation.virtual import now_us
 
+from sched_ram import Memory, RamBackend
 from schedcore import ConfigurationError
+from schedcore.protocols import Row
 
 
 @virtual
@@ -127,3 +130,37 @@ async def test_resuming_what_is_not_paused_changes_nothing(replica: Replica) -> 
         await replica.control.resume(None)
         await asyncio.sleep(25)
         assert await replica.counters() == {"succeeded": 2}
+
+
+@virtual
+async def test_a_job_fires_at_once_after_a_long_pause_too(replica: Replica) -> None:
+    """Every five minutes all rows are read; what was read so, with the pause in it, is not taken for new."""
+    replica.add("a", "@every 10s")
+    async with replica.running():
+        await replica.control.pause("a")
+        await asyncio.sleep(605)
+        await replica.control.resume("a")
+        await asyncio.sleep(20)
+        assert replica.starts == [610, 620]
+        await accounted(replica)
+
+
+class AlwaysHeld(Memory):
+    """A store whose rows always have what the bus holds, asked for or not."""
+
+    def row(self, job: str, *, held: bool = True) -> Row:
+        return super().row(job, held=True)
+
+
+@virtual
+async def test_a_store_may_tell_what_is_held_with_every_row(replica: Replica) -> None:
+    """It was so when the row was read: whoever has ended the pause since is heard."""
+    replica = Replica(RamBackend("app", memory=AlwaysHeld(now_us)))
+    replica.add("a", "@every 10s")
+    async with replica.running():
+        await asyncio.sleep(15)
+        await replica.control.pause("a")
+        await asyncio.sleep(40)
+        await replica.control.resume("a")
+        await asyncio.sleep(20)
+        assert replica.starts == [10, 60, 70]

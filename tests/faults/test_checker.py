@@ -121,6 +121,17 @@ def test_a_second_start_long_after_the_end_of_the_first_is_a_double() -> None:
     assert judge(job, *runs, of=lives(died=at(11.2), asked=True)).doubled
 
 
+def test_who_dies_between_two_attempts_had_no_end_to_record() -> None:
+    """It waited to try again for longer than a result takes; after the last attempt it is a double."""
+    start, raised = ran(1, 1.0, 1.2)
+    first = [start, attrs.evolve(raised, event="raised")]
+    again = ran(1, 22.0, 22.1, pid=2, delivery=2)
+    job = facts(line(1, delivery=2), until=1.5)
+    died = lives(died=at(4), asked=True)
+    judge(attrs.evolve(job, retries=1), first, again, of=died).assert_good()
+    assert judge(job, first, again, of=died).doubled
+
+
 def test_a_second_start_before_the_death_is_a_double() -> None:
     """Dying later excuses nothing."""
     job = facts(line(1, delivery=2), until=1.5)
@@ -141,7 +152,7 @@ def test_a_second_start_beside_a_frozen_replica_shows_in_the_token() -> None:
 
 
 def test_a_token_that_does_not_grow_is_a_double() -> None:
-    """Also beside a frozen replica, unless the older one comes from that."""
+    """Also beside a frozen replica, unless the older one was begun before and is tried again there."""
     job, frozen = facts(line(1, delivery=2), until=1.5), lives(impaired=[(at(0.5), at(16))])
     first = ran(1, 1.0, 16.5, token=7)
     assert (
@@ -152,8 +163,10 @@ def test_a_token_that_does_not_grow_is_a_double() -> None:
         "came after"
         in judge(job, first, ran(1, 12.0, 12.1, pid=2, delivery=2, token=6), of=frozen).doubled[0]
     )
-    thawed = ran(1, 12.0, 12.1, pid=2, delivery=2, token=8), ran(1, 16.1, 16.2, token=7)
-    judge(job, *thawed, of=frozen).assert_good()
+    newer, thawed = ran(1, 12.0, 12.1, pid=2, delivery=2, token=8), ran(1, 16.1, 16.2, token=7)
+    assert "came after" in judge(job, newer, thawed, of=frozen).doubled[0]
+    tried_again = [attrs.evolve(record, attempt=2) for record in thawed]
+    judge(job, newer, tried_again, of=frozen).assert_good()
 
 
 def test_a_run_that_was_given_back_may_start_again() -> None:

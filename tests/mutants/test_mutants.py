@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 from tests.contracts.ram import OneLocker, RamWorld
-from tests.mutants import forgetful, memories, parts, strangers
+from tests.mutants import alike, forgetful, memories, parts, strangers
 from tests.mutants.memories import remembering
 
 from sched_ram import DirectExecutor, Memory, RamBackend
@@ -151,6 +151,22 @@ CAUGHT: dict[type, str] = {
     strangers.WritesLinesAfterwards: "who_reads_sees_whole_steps",
     strangers.HeldBeforeTheRow: "who_reads_sees_whole_steps",
     strangers.UnknownIsNothing: "what_a_later_release_wrote_is_kept_as_it_is",
+    alike.Alike: "names_that_differ_in_a_character_are_different",
+    alike.BlanksAtTheEnd: "names_that_differ_in_a_character_are_different",
+    alike.Accents: "names_that_differ_in_a_character_are_different",
+    alike.NulEndsIt: "names_that_differ_in_a_character_are_different",
+    remembering(alike.AlikeHistory): "names_that_differ_in_a_character_are_different",
+    alike.LocksForNothing: "held_if_the_locker_refuses",
+    alike.ByName: "no_job_goes_before_what_was_sent_sooner",
+    alike.RenewsAsNamesake: "what_a_replica_had_before_is_no_longer_its_delivery",
+    alike.GivesBackAsNamesake: "what_a_replica_had_before_is_no_longer_its_delivery",
+    remembering(alike.AgedHistory): "a_line_about_long_ago_is_a_new_line",
+    alike.FinishesOne: "done_acknowledges_its_deliveries",
+    alike.KeepsItsName: "open_and_close_are_safe_to_repeat",
+    remembering(alike.SkippedIsFineHistory): "whatever_is_no_success_is_kept_as_one",
+    alike.ListsTheLastOnes: "a_beat_keeps_a_replica_among_the_living_for_its_ttl",
+    alike.WaitsASecond: "receive_waits_for_the_first_and_no_longer_than_told",
+    alike.SpoiltIsAnError: "a_row_that_cannot_be_read_hides_no_other",
     parts.TornLock: "of_many_that_acquire_one_name_at_once_one_has_it",
 }
 
@@ -220,7 +236,9 @@ def test_a_mutant_is_caught_by_the_test_that_is_named(mutant: type, test: str) -
 def test_every_mutant_is_listed() -> None:
     """None is made and then forgotten; and there are many."""
     listed = {kind.__name__ for kind in CAUGHT}
-    made = {kind.__name__ for module in (forgetful, memories, parts, strangers) for kind in mutants(module)}
+    made = {
+        kind.__name__ for module in (alike, forgetful, memories, parts, strangers) for kind in mutants(module)
+    }
     assert made - listed == set()
     assert len(listed) >= 60
 

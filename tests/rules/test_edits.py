@@ -8,7 +8,7 @@ from schedcore._definitions import Declarer
 from schedcore._draft import HeldUnknownError
 from schedcore._state import JobState, Recent
 from schedcore.codec import Unknown
-from schedcore.protocols import APP_ROW, Row
+from schedcore.protocols import APP_ROW, Kind, Row, Trigger
 
 from .story import Story, make_spec, micros
 
@@ -287,6 +287,25 @@ def test_the_highest_mark_wins_after_a_loss() -> None:
         assert draft.state is not remembered
     for data in (attrs.evolve(remembered, counters={}), Unknown(b'{"format":2}')):
         assert _definitions.restore(Row("job", 7, data), remembered) is None
+
+
+def test_what_was_asked_for_since_a_loss_is_kept() -> None:
+    """Nobody remembers it: it runs, goes next, or is answered the same, whoever puts back what was."""
+    old, new, next_, done = (Recent(f"manual:{key}", at, "sent") for at, key in enumerate("abcd"))
+    remembered = JobState(SPEC, 0, 50, "b", 5, recent=(old,))
+    waits = [Trigger("job", recent.key, recent.at, Kind.MANUAL) for recent in (old, next_)]
+    stored = attrs.evolve(
+        remembered,
+        mark=40,
+        recent=(old, new, next_, done),
+        outstanding=(old.key, new.key),
+        waiting=tuple(waits),
+    )
+    draft = _definitions.restore(Row("job", 7, stored, held=frozenset((old.key, new.key))), remembered)
+    assert draft is not None
+    state = draft.state
+    assert (state.mark, state.recent) == (50, (old, new, next_, done))
+    assert (state.outstanding, state.waiting) == ((new.key,), (waits[1],))
 
 
 def test_a_row_that_fell_back_is_noticed() -> None:

@@ -48,9 +48,18 @@ def freezes(seed: int) -> Story:
     return story(seed, LONG, *events)
 
 
+def long_pause(seed: int) -> Story:
+    """One job, and then all, are paused for so long that all rows are read meanwhile."""
+    events = [
+        by_hand.Paused(40 * SECOND, "skip-0", 6 * MINUTE, ends=False),
+        by_hand.Paused(9 * MINUTE, "", 6 * MINUTE, ends=seed % 2 == 0),
+    ]
+    plans = tuple(Plan(f"skip-{n}", f"@every {n + 10}s", 1, {"grace": 5}) for n in range(2))
+    return story(seed, plans, *events, minutes=19)
+
+
 def asleep(seed: int) -> Story:
     """Replicas stand still while something is on its way to them, and calls are not answered at once."""
-    seed += 28  # the rarest mistake shows in one of sixteen, and in 29
     random = Random(seed)
     events: list[Event] = [e.Noise(2 * SECOND, 108 * SECOND, "", 0, 0, 0.5)]
     events += [
@@ -58,6 +67,27 @@ def asleep(seed: int) -> Story:
         for at in range(5, 110, 9)
     ]
     return story(seed, SHORT, *events)
+
+
+def late_answers(seed: int) -> Story:
+    """Idle replicas stand still, and what is on its way to them comes seconds after they woke."""
+    random = Random(seed)
+    events: list[Event] = []
+    for at in range(5, 600, 60):
+        lasts = random.uniform(20, 30)
+        events.append(e.Frozen(at * SECOND, random.choice("abc"), round(lasts * SECOND)))
+        events.append(e.Noise(round((at + lasts - 1) * SECOND), 10 * SECOND, "", 0, 0, 5))
+    plans = tuple(Plan(f"rare-{number}", f"@every {number + 9}s", 0.1) for number in range(2))
+    return story(seed, plans, *events, minutes=10)
+
+
+def back_again(seed: int) -> Story:
+    """The replica with the newest definition is taken for gone, and is not; the store's clock may say so."""
+    away: Event = e.Frozen(40 * SECOND, "b", 20 * SECOND)
+    if seed % 2:
+        away = e.StoreClockStepped(40 * SECOND, 19 * SECOND)
+    edit = e.Deployed(10 * SECOND, ("b",), "job", "edit", "@every 7s", restart=seed % 4 < 2)
+    return story(seed, (Plan("job", "@every 10s", 1),), edit, away)
 
 
 def deaths(seed: int) -> Story:
@@ -270,6 +300,8 @@ DIRECTED = {
         noise,
         freezes,
         asleep,
+        late_answers,
+        back_again,
         deaths,
         outages,
         losses,
@@ -277,6 +309,7 @@ DIRECTED = {
         one_loss,
         deploys,
         pauses,
+        long_pause,
         short_freezes,
         one_dies,
         bad_deploy,

@@ -88,6 +88,7 @@ FOUND: dict[type, tuple[str, str]] = {
     x.SendsAfterwards: ("noise", "once"),
     x.WritesLinesAfterwards: ("noise", "kept"),
     x.HeldBeforeTheRow: ("in_step", "vanished"),
+    NAMED["FinishesOne"]: ("burst", "once"),
     NAMED["BesidesHistory"]: ("noise", "kept"),
     NAMED["OneForAllHistory"]: ("noise", "kept"),
     NAMED["PrefixHistory"]: ("one_dies", "kept"),
@@ -100,9 +101,26 @@ LOCKERS = "rows are compared all the same: a locker only spares work"
 HISTORY = "what stays of a history is nobody's affair but of who reads it"
 NO_SUCH_STEP = "the core makes no such step, or call: the test below looks for them"
 NEXT_SWEEP = "what it leaves is still lapsed, and is found by the next sweep"
+ONE_TOKEN = "a replica renews before it sweeps, and so never holds two tokens of one delivery"
+DIGITS = "the keys of scheduled times are digits; who asks by hand for two that are alike is a person"
 ALONE: dict[str, str] = {
+    "Alike": DIGITS,
+    "BlanksAtTheEnd": DIGITS,
+    "Accents": DIGITS,
+    "NulEndsIt": DIGITS,
+    "AlikeHistory": READING,
+    "ByName": "it takes more than all replicas have places for",
+    "RenewsAsNamesake": ONE_TOKEN,
+    "GivesBackAsNamesake": ONE_TOKEN,
+    "AgedHistory": HISTORY,
+    "ListsTheLastOnes": READING,
+    "SkippedIsFineHistory": HISTORY,
+    "KeepsItsName": "each start of a simulated replica has a backend of its own",
+    "LocksForNothing": "the core lends no locker that refuses",
+    "WaitsASecond": "only who retires a job asks without waiting, and has time",
+    "SpoiltIsAnError": "nobody spoils a row",
     "LapsedIsLost": "who comes back that late begins nothing, and what it runs is run again by somebody else",
-    "NoTokenCheck": "a replica renews before it sweeps, and so never holds two tokens of one delivery",
+    "NoTokenCheck": ONE_TOKEN,
     "ReceiveIgnoresLimit": "what is too much is given back at once",
     "TakesMoreThanFits": "what is too much is given back at once",
     "LapsedIgnoresLimit": "what is too much is given back at once",

@@ -87,6 +87,20 @@ def test_every_kind_of_event_tells_itself() -> None:
     assert all(event.tell() for event in events.values())
 
 
+@pytest.mark.parametrize(
+    "last",
+    [
+        e.Stopped(10 * SECOND, "a", 0, 5 * SECOND),
+        e.KilledInCall(10 * SECOND, "a", "beat", heard=True, down=5 * SECOND),
+    ],
+)
+def test_what_follows_from_the_last_event_has_its_time(last: Event) -> None:
+    """Who stops or dies of it starts again when it says so, and not only when all is well."""
+    story = Story(1, (0,), (Plan("job", "@every 5s", 0.1, {}),), (last,), 60 * SECOND)
+    started = min(run.t for run in play(story).runs if run.pid == 2)
+    assert started <= story.start + 30 * SECOND
+
+
 def test_a_pause_that_outlasts_its_story_ends_with_it() -> None:
     """Whoever would resume later does so no more: what is more than can be run would never come to rest."""
     plan = Plan("too-much", "0,17,40 * * * * *", 25, {"overlap": "queue_all"})

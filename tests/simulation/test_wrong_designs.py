@@ -33,9 +33,10 @@ RULES: list[tuple[wrong.Patch, str, str]] = [
     (wrong.nobody_renews, "crowded", "again"),
     (wrong.nobody_sweeps, "one_dies", "rest"),
     (wrong.whoever_wakes_goes_on, "asleep", "tokens"),
-    (wrong.what_was_long_on_its_way_begins, "asleep", "tokens"),
+    (wrong.what_was_long_on_its_way_begins, "late_answers", "tokens"),
     (wrong.the_first_declarer_stays, "bad_deploy", "definition"),
     (wrong.a_day_too_early, "pauses", "early"),
+    (wrong.takes_every_row_for_new, "long_pause", "late"),
     (wrong.as_if_never_missed, "late_edits", "counters"),
 ]
 

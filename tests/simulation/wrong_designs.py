@@ -9,6 +9,7 @@ import pytest
 
 from sched_ram import Memory
 from schedcore import _definitions, _overlap, _rules, _runner
+from schedcore._commit import Committer
 from schedcore._draft import Draft
 from schedcore._execute import Execution
 from schedcore._pulse import Pulse
@@ -146,6 +147,16 @@ def a_day_too_early(patch: pytest.MonkeyPatch) -> None:
         return step(self, *args, **kwargs)
 
     patch.setattr(Draft, "step", wrong)
+
+
+def takes_every_row_for_new(patch: pytest.MonkeyPatch) -> None:
+    """What the bus held when a row was read, with the pauses of then, is taken for what it holds now."""
+    say = Committer._say
+
+    def wrong(self: Committer, jobs: Any, rule: Any, app: bool, steps: Any, read: Any = ()) -> list[str]:
+        return say(self, jobs, rule, app, steps, jobs)
+
+    patch.setattr(Committer, "_say", wrong)
 
 
 def as_if_never_missed(patch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,11 @@ from schedcore.testing.world import (
     only,
     row_of,
     scenario,
+    send,
     state,
     step,
     take,
+    trigger,
 )
 
 
@@ -40,6 +42,8 @@ class BeatContract:
         answer = await first.store.beat("r0", {}, TTL)
         assert answer.alive == {"r0"}, f"12 s after its last beat, alive are {sorted(answer.alive)}"
         assert [r.id for r in await first.store.replicas()] == ["r0"], "the dead are listed among the living"
+        await world.advance(4 * BEAT)
+        assert list(await first.store.replicas()) == [], "when nobody beats any more the dead are listed"
 
     @scenario("what a beat with ttl 0 does: it removes the replica")
     async def test_a_beat_with_ttl_0_says_goodbye(self, world: World) -> None:
@@ -146,8 +150,14 @@ class BeatContract:
         assert (await row_of(backend)).version == row.version, "opening again lost a row"
         await backend.close()
         await backend.close()
-        await backend.open("r0")
+        await backend.open("another")
         assert await backend.store.now() > 0, "a backend that was closed could not be opened again"
+        await send(backend, trigger())
+        await take(backend)
+        (holding,) = await backend.store.held()
+        assert holding.replica == "another", (
+            f"opened as another replica it took something as {holding.replica}"
+        )
 
     @scenario("the attributes `name` and `notice`")
     async def test_a_backend_says_its_name(self, world: World) -> None:

@@ -107,6 +107,7 @@ class JobFacts:
     delivery: str = "at_least_once"
     allowed: frozenset[str] | None = frozenset({"succeeded", "skipped"})
     asked: tuple[tuple[str, Micros], ...] | None = None
+    retries: int = 0
 
 
 @attrs.define

@@ -69,6 +69,7 @@ class Checker:
         self._verdict = Verdict()
         self._ends: dict[tuple[str, int], Micros] = {}
         self._returned: dict[tuple[str, int], Micros] = {}
+        self._to_be_retried: set[tuple[str, int]] = set()
 
     def check(self) -> Verdict:
         """Say what became of everything."""
@@ -100,12 +101,16 @@ class Checker:
 
     def _place_records(self) -> None:
         for record in self._records:
+            delivery = record.job, record.token
             if record.event in ("end", "raised", "cancelled"):
-                self._ends[record.job, record.token] = record.t
+                self._ends[delivery] = record.t
             elif record.event == "start":
-                self._ends.pop((record.job, record.token), None)  # another attempt
+                self._ends.pop(delivery, None)  # another attempt
+                self._to_be_retried.discard(delivery)
             if record.event == "cancelled":
-                self._returned.setdefault((record.job, record.token), record.t)
+                self._returned.setdefault(delivery, record.t)
+            if record.event == "raised" and record.attempt <= self._jobs[record.job].retries:
+                self._to_be_retried.add(delivery)
             fate = self._verdict.fates.get((record.job, record.key))
             if fate is None:
                 if record.kind in PLANNED or self._jobs[record.job].asked is not None:
@@ -201,7 +206,8 @@ class Checker:
         life = self._lives[first.pid]
         if life.died is None:
             return False
-        end = self._ends.get((first.job, first.token))
+        delivery = first.job, first.token
+        end = None if delivery in self._to_be_retried else self._ends.get(delivery)
         if end is not None and end + COMMIT < life.died and not self._hindered(life, end, life.died):
             return False  # it had all the time in the world to record its end
         leaving = GOODBYE if life.told_to_stop is not None else 0

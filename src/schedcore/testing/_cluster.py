@@ -124,11 +124,11 @@ class Cluster:
             return bool(server.spinning) or over()
 
         while not stop():
-            following = self._agenda[0][0] if self._agenda else until + 1
-            if following > until:
-                self.time.run_until(until, stop)
+            following = min(self._agenda[0][0], until + 1) if self._agenda else until + 1
+            interrupted = partial(self._is_earlier, following, stop)
+            self.time.run_until(min(following, until), interrupted)
+            if following > until and not interrupted():
                 break
-            self.time.run_until(following, partial(self._is_earlier, following, stop))
             while self._agenda and self._agenda[0][0] <= self.time.now:
                 heapq.heappop(self._agenda)[2]()
 

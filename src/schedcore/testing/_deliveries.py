@@ -9,6 +9,7 @@ import attrs
 
 from schedcore.protocols import Renewal, Verdict
 from schedcore.testing.world import (
+    PATIENCE,
     SECOND,
     World,
     beat,
@@ -53,14 +54,29 @@ class DeliveryContract:
         tokens = [d.token for part in taken for d in part]
         assert tokens == sorted(set(tokens)), f"tokens do not rise: {tokens}"
 
+    @scenario("what receive sorts by: when it was sent, and nothing that has to do with the job")
+    async def test_no_job_goes_before_what_was_sent_sooner(self, world: World) -> None:
+        """A job that always has something waiting would else keep all others from ever being run."""
+        backend = await one(world)
+        for job, at in (("b", 3), ("a", 2), ("c", 1), ("a", 4)):
+            await send(backend, trigger(job, at=at), job=job)
+        taken = [d.trigger for _ in range(2) for d in await take(backend, "a", "b", "c", limit=2)]
+        order = [(each.job, each.scheduled_at) for each in taken]
+        assert order == [("b", 3), ("a", 2), ("c", 1), ("a", 4)], f"they came as {order}"
+
     @scenario("how receive waits when nothing is there")
     async def test_receive_waits_for_the_first_and_no_longer_than_told(self, world: World) -> None:
-        """Nothing there: it returns empty when its time is up."""
+        """Nothing there: it returns empty when its time is up; at once, if it is told to wait for 0."""
         backend = await one(world)
         began = time.monotonic()
         taken = await soon(backend.bus.receive(A, 10, SECOND // 10))
         assert list(taken) == [], "something was received where nothing was sent"
         assert time.monotonic() - began >= 0.09, "receive did not wait"
+        began = time.monotonic()
+        for _ in range(10):
+            await soon(backend.bus.receive(A, 10, 0))
+        took = time.monotonic() - began
+        assert took < PATIENCE, f"ten receives that were not to wait took {took:.1f} s"
 
     @scenario("what wakes a waiting receive: a step that sends, and what is given back, of any replica")
     async def test_receive_returns_as_soon_as_something_arrives(self, world: World) -> None:

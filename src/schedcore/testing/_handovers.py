@@ -8,12 +8,15 @@ from schedcore.protocols import Delivery
 from schedcore.testing.world import (
     World,
     delivered,
+    done,
     lapse,
+    line,
     one,
     only,
     row_of,
     scenario,
     send,
+    step,
     take,
     trigger,
 )
@@ -50,6 +53,21 @@ class HandoverContract:
         assert holding.note == "", f"the new owner has said nothing, and the note is {holding.note!r}"
         assert holding.since >= before, "since is not when it was taken over"
         assert (await second.bus.renew(taken, {})).cancel == frozenset(), "the new owner was told to cancel"
+
+    @scenario("whether renew and give_back compare the token, and not only whose it is")
+    async def test_what_a_replica_had_before_is_no_longer_its_delivery(self, world: World) -> None:
+        """It took over what it had held itself: under the old token it renews and gives back nothing."""
+        first, second = await world.make_backends(2)
+        old = await delivered(first)
+        await lapse(world, first, second)
+        new = only(await first.bus.take_over(await first.bus.lapsed(A, 10)))
+        mine = (await first.bus.renew([old], {})).mine
+        assert mine == frozenset(), "an old delivery was renewed, since the new one is the same replica's"
+        await first.bus.give_back([old])
+        assert list(await take(second)) == [], "what was given back under an old token was handed out"
+        assert (await first.bus.renew([new], {})).mine == {new}, (
+            "the new delivery is not its owner's any more"
+        )
 
     @scenario("whether held, and `held` of a row, ask for the lease: they do not")
     async def test_what_has_lapsed_is_still_held(self, world: World) -> None:
@@ -127,6 +145,23 @@ class HandoverContract:
         renewal = await backend.bus.renew(held, {})
         assert renewal.mine == set(held), "two triggers were taken for one"
         assert renewal.cancel == set(names[:3]), f"of {names[:3]} asked to cancel were {renewal.cancel}"
+
+    @scenario("how names are compared: character by character, whatever the language of the store thinks")
+    async def test_names_that_differ_in_a_character_are_different(self, world: World) -> None:
+        """Case, an accent, a blank or a NUL at the end, and what stands for any character elsewhere."""
+        backend = await one(world)
+        names = ["a", "A", "a ", "a\0", "\u00e1", "a\u0301", "\uff41", "%", "_", "*", "?", "a'"]
+        await send(backend, *(trigger("job", at=1, key=key) for key in names), job="job")
+        read = (await row_of(backend, "job")).held or ()
+        assert sorted(read) == sorted(names), f"sent {names}, a row has {sorted(read)}"
+        held = list(await take(backend, "job"))
+        assert keys(held) == sorted(names), f"sent {names}, received {keys(held)}"
+        await done(backend, step(await row_of(backend, "job"), done=held[:1], runs=(line("job"),)))
+        mine = (await backend.bus.renew(held, {})).mine
+        assert mine == set(held[1:]), f"{held[0].trigger.key!r} was finished, the rest of {names} is held"
+        other = await row_of(backend, "JOB")
+        assert (other.version, other.held) == (0, frozenset()), "JOB has what was written of job"
+        assert list((await backend.store.runs("JOB"))[0]) == [], "JOB has the history of job"
 
 
 def keys(deliveries: Sequence[Delivery]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schedcore.protocols import Backend, Keep, Row, Status
-from schedcore.testing.world import FOR_EVER, World, done, line, one, row_of, scenario, step
+from schedcore.testing.world import FOR_EVER, SECOND, World, beat, done, line, one, row_of, scenario, step
 
 
 async def append(backend: Backend, keep: Keep, *statuses: Status, job: str = "a", begin: int = 1) -> None:
@@ -35,14 +35,27 @@ class HistoryContract:
             found = await kept(backend, job)
             assert found == [6, 5, 4], f"of two jobs with 6 lines each, {job} has kept {found} and not its 3"
 
+    @scenario("by what age is measured, when a line is written and when the store tidies up: its writing")
+    async def test_a_line_about_long_ago_is_a_new_line(self, world: World) -> None:
+        """A time of last year that was run just now stays, also after a beat; so does one of next year."""
+        backend = await one(world)
+        now, year = await backend.store.now(), 365 * 86_400 * SECOND
+        times = [now - year, now + year]
+        for at in times:
+            written = line(at=at)
+            await done(backend, step(await row_of(backend), runs=(written,), keep=Keep(age=60 * SECOND)))
+        await beat(backend)
+        found = await kept(backend)
+        assert found == times[::-1], f"of two lines written just now, about {times}, {found} were kept"
+
     @scenario("which lines count as failures: all that are not `Status.SUCCEEDED`")
     async def test_whatever_is_no_success_is_kept_as_one(self, world: World) -> None:
         """Not only FAILED: a lost run of last month is worth as much."""
         backend = await one(world)
         keep = Keep(lines=2, failures=1, age=FOR_EVER.age)
-        for status in (Status.LOST, Status.DEAD, Status.TIMED_OUT):
-            await append(backend, keep, status, *[Status.SUCCEEDED] * 4, job=status.value)
-            found = await kept(backend, status.value)
+        for status in set(Status) - {Status.SUCCEEDED}:
+            await append(backend, keep, status, *[Status.SUCCEEDED] * 4, job=status.name)
+            found = await kept(backend, status.name)
             assert found == [5, 4, 1], f"line 1 is {status}, and of 5 lines, with {keep}, {found} were kept"
 
     @scenario("what `lines` counts: all lines, whatever became of them")

@@ -9,7 +9,7 @@ from itertools import pairwise
 from operator import itemgetter
 
 from schedcore._state import JobState
-from schedcore.protocols import Micros, Run
+from schedcore.protocols import Micros, Run, Status
 from schedcore.testing._books import PLANNED, SECOND, Broken, JobFacts, Segment, Verdict
 from schedcore.testing._checker import Checker
 from schedcore.testing._cluster import QUIET, Cluster, is_harmless
@@ -30,7 +30,7 @@ INVARIANTS = {
     "overlap": "no two runs of a job overlap, unless it allows that, or a lease was lost and that was logged",
     "early": "nothing is sent before its time by the store's clock",
     "late": "while nothing is wrong, what is due or was given back starts within a second, a dead replica's "
-    "work within 14",
+    "work within 14, and nothing is missed",
     "paused": "nothing planned is sent while every job is paused",
     "old": "a step from before a loss of data changes nothing after it",
     "noticed": "every replica notices that the store has lost all its data",
@@ -116,6 +116,7 @@ def facts(cluster: Cluster, job: str) -> JobFacts:
         options.delivery,
         None,
         tuple(asked.items()),
+        options.retries,
     )
 
 
@@ -166,7 +167,21 @@ def late(cluster: Cluster, verdict: Verdict) -> list[Broken]:
             broken.append(
                 Broken("late", f"{trigger.job} {trigger.key} started {after}, though nothing was wrong")
             )
-    return [*broken, *_late_take_overs(cluster, verdict), *_late_returns(cluster)]
+    return [*broken, *_late_decisions(cluster), *_late_take_overs(cluster, verdict), *_late_returns(cluster)]
+
+
+def _late_decisions(cluster: Cluster) -> Iterable[Broken]:
+    """What is due is decided at once: nothing is missed."""
+    end = cluster.story.start + cluster.story.length
+    wrong = cluster.spans_of_trouble()
+    everywhere = _everywhere(cluster)
+    for run in cluster.server.witness.ended:
+        if run.status is not Status.MISSED or run.job not in everywhere:
+            continue
+        last = run.scheduled_at if run.last_at is None else run.last_at
+        due = last + cluster.jobs[run.job].spec.jitter
+        if due < end - PROMPT and not any(b <= due + PROMPT and e + QUIET > due for b, e in wrong):
+            yield Broken("late", f"{run.job} {last} was missed, though nothing was wrong: {run.detail}")
 
 
 def _late_take_overs(cluster: Cluster, verdict: Verdict) -> Iterable[Broken]:

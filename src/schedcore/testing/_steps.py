@@ -56,6 +56,11 @@ class StepContract:
         assert (await backend.bus.renew([delivery], {})).mine == frozenset(), "what is finished was renewed"
         assert not await backend.bus.cancel("a", delivery.trigger.key), "what is finished is held by somebody"
         assert row.version > 0
+        await send(backend, *(trigger(at=at) for at in (1, 2, 3)))
+        ended = await take(backend)
+        await done(backend, step(await row_of(backend), done=tuple(ended[:2])))
+        left = [holding.delivery for holding in await backend.store.held()]
+        assert left == [*ended[2:]], f"of three deliveries a step had two in `done`, and held are {left}"
 
     @scenario("what is left of a finished trigger: nothing that a new one of its key could meet")
     async def test_a_key_that_was_finished_may_be_sent_again(self, world: World) -> None:
@@ -203,7 +208,12 @@ class StepContract:
         )
         assert [r.data for r in answer.rows] == [state(1)], "a HELD answer does not carry the rows"
         assert await snapshot(backend) == before, "a step that was HELD changed something"
-        await done(backend, sending)
+        row = await done(backend, sending)
+        silent = step(row, data=state(3))
+        answer = only(await backend.bus.commit([silent], world.refusing(backend)), "answer")
+        assert answer.verdict is Verdict.DONE, (
+            f"a step that sends nothing needs no lock, and was {answer.verdict}"
+        )
 
     @scenario("whether commit checks the owner of each delivery in `done` before it writes anything")
     async def test_not_ours_names_the_deliveries_that_are_not_this_replicas(self, world: World) -> None:

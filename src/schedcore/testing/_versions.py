@@ -118,6 +118,22 @@ class VersionContract:
             row = await done(backend, step(await row_of(backend), done=tuple(held)))
 
     @scenario(
+        "what is done with bytes that `codec.load` refuses: kept as `codec.Unknown`, like a later release's"
+    )
+    async def test_a_row_that_cannot_be_read_hides_no_other(self, world: World) -> None:
+        """One that somebody has spoilt is listed beside the others, and can be written anew."""
+        backend = await one(world)
+        spoilt = Unknown(b"\x00 this is not what anybody wrote")
+        row = await done(backend, step(Row("a"), data=spoilt))
+        await done(backend, step(Row("b"), data=state(1)))
+        try:
+            listed = {each.job: each.data for each in await backend.store.rows()}
+        except Exception as exc:
+            raise AssertionError(f"one row that cannot be read hides all: {exc!r}") from exc
+        assert listed == {"a": spoilt, "b": state(1)}, f"beside a spoilt row are listed {listed}"
+        await done(backend, step(row, data=state(2)))
+
+    @scenario(
         "how data, options and payloads are stored: the bytes of `schedcore.codec`, and integers of 64 bits"
     )
     async def test_contents_are_opaque_and_kept(self, world: World) -> None:
