@@ -38,6 +38,7 @@ class Pulse:
         self.epoch = ""
         self.moved = False
         self._server = ""
+        self._newest_at_loss = -1
         self.last_beat: Micros = 0
         self.restarted_at: Micros = 0
         self.stepped: Micros = 0
@@ -83,10 +84,13 @@ class Pulse:
         return lost, gone
 
     def _lost(self, answer: Beat, seen: int) -> bool:
-        began_anew = answer.epoch != self.epoch or answer.newest < seen or self._committer.has_proof
+        fell_back = answer.newest < seen and answer.newest != self._newest_at_loss  # which was told once
+        began_anew = answer.epoch != self.epoch or fell_back or self._committer.has_proof
         lost = bool(self.epoch) and began_anew
         if lost:
-            self._committer.newest = answer.newest
+            self._committer.newest = self._newest_at_loss = answer.newest
+        elif answer.newest >= seen:
+            self._newest_at_loss = -1
         return lost
 
     def _warn_of_skew(self) -> None:
