@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from random import Random
 
 from schedcore._clock import StoreClock
 from schedcore._commit import Committer
+from schedcore._recovery import choose
 from schedcore._runner import Runner
 from schedcore._state import SECOND
 from schedcore.protocols import Backend, Beat, Delivery, Micros
@@ -32,6 +34,7 @@ class Pulse:
         committer: Committer,
         runner: Runner,
         facts: Callable[[], Mapping[str, object]],
+        random: Random,
     ) -> None:
         """Begin without a beat."""
         self.alive: frozenset[str] = frozenset((replica,))
@@ -49,6 +52,7 @@ class Pulse:
         self._committer = committer
         self._runner = runner
         self._facts = facts
+        self._random = random
         self._renewed = clock.clock.monotonic()
         self._warned_skew = False
         self._now_please = asyncio.Event()
@@ -129,7 +133,8 @@ class Pulse:
         if places <= 0 or not jobs:
             return ()
         lapsed = await self._backend.bus.lapsed(jobs, places)
-        if not lapsed:
+        waits = any(e.delivery.number > 2 and not e.began for e in self._runner.held.values())
+        if not (lapsed := choose(lapsed, self._random, waits)):
             return ()
         self.said = {}
         with suppress(Exception):  # without what their last holders said they are taken over all the same
