@@ -25,6 +25,9 @@ BURST = 50
 
 HELD_PAUSE = 0.05
 HELD_TRIES = 40
+HELD_FOR = HELD_TRIES * HELD_PAUSE
+"""Seconds, at most, that is waited for others: a try may take long, and who waits may be the beat itself."""
+
 LOST_OFTEN = 4
 """After so many steps that came too late for one row, the next is announced."""
 
@@ -96,7 +99,7 @@ class Committer:
     async def _apply(self, jobs: Sequence[str], rule: Rule, app: bool, turn: object) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
         todo: Sequence[str] = jobs
-        tries, lost = 0, Counter[str]()
+        clock, held_since, lost = asyncio.get_running_loop().time, 0.0, Counter[str]()
         while todo:
             # Ticker and reporter of a slow replica would change a row too fast for each other.
             again = [job for job in todo if self._turns.get(job, turn) is not turn]
@@ -112,7 +115,7 @@ class Committer:
                     if answer.verdict is Verdict.CHANGED and not waits:
                         again.append(step.job)
                         lost[step.job] += 1
-                    elif waits and tries < HELD_TRIES:
+                    elif waits and (not held_since or clock() < held_since + HELD_FOR):
                         again.append(step.job)
                         held = True
                     else:
@@ -121,7 +124,7 @@ class Committer:
             often = [job for job, times in lost.items() if times >= LOST_OFTEN]
             await self._release([job for job in often if job not in again], turn)
             await self._reserve([job for job in often if job in again], turn)
-            tries += held
+            held_since = held_since or (clock() if held else 0.0)
             if held or waiting:
                 await asyncio.sleep(HELD_PAUSE)
             todo = again
@@ -155,12 +158,16 @@ class Committer:
         if self.loses and len(asking) > BURST:
             await self._look(asking)
             asking = self._say(asking, rule, app, steps)
+        clock = asyncio.get_running_loop().time
+        until = clock() + HELD_FOR
         for _ in range(HELD_TRIES):
             if not asking:
                 break
             await self.read(asking)
             asking = self._say(asking, rule, app, steps, asking)
             if not self.behind.isdisjoint(asking):
+                if clock() > until:
+                    break
                 await asyncio.sleep(HELD_PAUSE)
         return steps
 

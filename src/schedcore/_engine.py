@@ -73,7 +73,7 @@ class Engine:
             jobs, self.clock.now, random, concurrency=concurrency, threads=threads, observers=observers
         )
         self.ticker = Ticker(self.committer, self.clock, random, runner.burst)
-        self.pulse = Pulse(backend, replica, self.clock, self.committer, self.runner, self._facts)
+        self.pulse = Pulse(backend, replica, self.clock, self.committer, runner, self._facts, random)
         self.reporter = Reporter(
             self.committer, replica, self._give_back, runner.forget, self.ticker.caught_up, runner.calm
         )

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from random import Random
 
 from schedcore._clock import DOUBT, LEASE, StoreClock
 from schedcore._commit import Committer
+from schedcore._recovery import choose
 from schedcore._runner import Runner
 from schedcore._state import SECOND
 from schedcore.protocols import Backend, Beat, Delivery, Micros
@@ -30,12 +32,14 @@ class Pulse:
         committer: Committer,
         runner: Runner,
         facts: Callable[[], Mapping[str, object]],
+        random: Random,
     ) -> None:
         """Begin without a beat."""
         self.alive: frozenset[str] = frozenset((replica,))
         self.epoch = ""
         self.moved = False
         self._server = ""
+        self._newest_at_loss = -1
         self.last_beat: Micros = 0
         self.restarted_at: Micros = 0
         self.stepped: Micros = 0
@@ -46,6 +50,7 @@ class Pulse:
         self._committer = committer
         self._runner = runner
         self._facts = facts
+        self._random = random
         self._renewed = clock.clock.monotonic()
         self._warned_skew = False
         self._now_please = asyncio.Event()
@@ -81,10 +86,13 @@ class Pulse:
         return lost, gone
 
     def _lost(self, answer: Beat, seen: int) -> bool:
-        began_anew = answer.epoch != self.epoch or answer.newest < seen or self._committer.has_proof
+        fell_back = answer.newest < seen and answer.newest != self._newest_at_loss  # which was told once
+        began_anew = answer.epoch != self.epoch or fell_back or self._committer.has_proof
         lost = bool(self.epoch) and began_anew
         if lost:
-            self._committer.newest = answer.newest
+            self._committer.newest = self._newest_at_loss = answer.newest
+        elif answer.newest >= seen:
+            self._newest_at_loss = -1
         return lost
 
     def _warn_of_skew(self) -> None:
@@ -123,7 +131,8 @@ class Pulse:
         if places <= 0 or not jobs:
             return ()
         lapsed = await self._backend.bus.lapsed(jobs, places)
-        if not lapsed:
+        waits = any(e.delivery.number > 2 and not e.began for e in self._runner.held.values())
+        if not (lapsed := choose(lapsed, self._random, waits)):
             return ()
         self.said = {}
         with suppress(Exception):  # without what their last holders said they are taken over all the same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from random import Random
 
 from schedcore import _definitions
 from schedcore._commit import Committer
@@ -20,6 +21,19 @@ LAST_DELIVERY = 5
 
 MERGE: Micros = 6 * SECOND
 """For a beat, the longest backoff and a second after a loss nobody sends; all merge what they know."""
+
+
+def choose(lapsed: Sequence[Delivery], random: Random, waits: bool) -> Sequence[Delivery]:
+    """Choose what to take over: half of what lost two replicas already, and one at a time for the last time.
+
+    What kills its replica takes what is taken over beside it along; so it has less beside it each time, and
+    in the end nothing. `waits` tells whether something of the kind is yet to begin here.
+    """
+    again = [d for d in lapsed if 2 <= d.number < LAST_DELIVERY - 1]
+    last = [d for d in lapsed if d.number == LAST_DELIVERY - 1]
+    chosen = [d for d in lapsed if d.number < 2 or d.number >= LAST_DELIVERY]
+    chosen += random.sample(again, (len(again) + 1) // 2)
+    return chosen + random.sample(last, min(len(last), not waits))
 
 
 def start_taken(

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from random import Random
 
 import attrs
+from tests.simulation.virtual import run_virtual
 
 from sched_ram import Memory, RamBackend
 from schedcore._commit import BURST, Committer, Rule
@@ -135,3 +136,31 @@ def test_who_lost_a_burst_asks_before_the_next_which_rows_are_still_as_it_knows_
         return rule
 
     assert asyncio.run(scenario()) == ([11], [3] * (BURST + 50)), "read are the other ten, and the app's row"
+
+
+class FarAwayAndHeld:
+    """A bus that takes a second to say that somebody else holds the row, as one that awaits a beat does."""
+
+    async def commit(self, steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        await asyncio.sleep(1)
+        return [Answer(Verdict.HELD, (Row(step.job, 1, state(1)),), 0) for step in steps]
+
+
+def test_what_is_held_is_given_up_after_two_seconds_however_long_each_answer_takes() -> None:
+    """Who waits may be the beat, without which nobody lets go, and which has leases to renew."""
+
+    async def scenario() -> tuple[Verdict, float]:
+        backend = RamBackend("app", memory=Memory())
+        await backend.open("r0")
+        committer = Committer(backend, Link("app", Random(1)), "r0")
+        await done(backend, step(Row("a"), data=state(1)))
+        committer._bus = FarAwayAndHeld()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answers = await committer.apply(["a"], lambda row, _: Draft(row), app=False)
+        await backend.close()
+        return answers["a"].verdict, loop.time() - began
+
+    verdict, took = run_virtual(scenario())
+    assert verdict is Verdict.HELD
+    assert 2 < took < 5

@@ -86,7 +86,7 @@ def test_sigterm_in_a_long_run(cluster: Cluster, random: Random) -> None:
 @pytest.mark.faults_long
 @pytest.mark.timeout(300)
 def test_a_job_that_kills_its_process(cluster: Cluster) -> None:
-    """After five deliveries it is dead; meanwhile the others take their turns, and nothing else is lost."""
+    """After five deliveries it is dead; meanwhile the others take their turns, and nothing dies with it."""
     deadly = JobSpec("deadly", soon(9), crashes=9)
     cluster.jobs = [*MIX, deadly]
     cluster.supervised = True
@@ -98,9 +98,10 @@ def test_a_job_that_kills_its_process(cluster: Cluster) -> None:
     apart = [later - earlier for earlier, later in pairwise(times)]
     assert min(apart) > 5 * SECOND
     time.sleep(16)
-    verdict = cluster.finish(allow=["dead"])
+    verdict = cluster.finish(allow=["dead"], settle=90)
     verdict.assert_good()
     assert verdict.statuses("deadly") == {"dead": 1}
+    assert [job.name for job in cluster.jobs if "dead" in verdict.statuses(job.name)] == ["deadly"]
 
 
 @pytest.mark.faults_ci

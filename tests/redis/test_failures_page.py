@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -130,6 +131,22 @@ def test_garbage_on_the_stream_is_quoted_as_it_is_said(caplog: pytest.LogCapture
         record = until(
             lambda: next((r for r in caplog.records if "no trigger" in r.getMessage()), None), what="garbage"
         )
+    assert is_quoted(record.getMessage())
+
+
+def test_a_stream_that_somebody_deleted_is_quoted_as_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """What was in the stream is put back, and the page has what is said of it."""
+    begun, may_end = threading.Event(), threading.Event()
+    with RedisServer() as server, billing(server.url) as scheduler:
+        scheduler.add_job("long", "@every 24h", lambda: (begun.set(), may_end.wait(30)))
+        until(lambda: "long" in [job.name for job in scheduler.blocking.jobs()])
+        scheduler.blocking.trigger("long")
+        assert begun.wait(20)
+        server.cli("DEL", "schedcore:{billing}:stream")
+        record = until(
+            lambda: next((r for r in caplog.records if r.event == "redis.mended"), None), what="mending"
+        )
+        may_end.set()
     assert is_quoted(record.getMessage())
 
 

@@ -51,6 +51,34 @@ def test_a_trigger_that_cannot_be_read_stops_no_other(redis_url: str) -> None:
     play(redis_url, story)
 
 
+def test_a_run_that_ended_after_its_entry_was_read_is_no_garbage(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who reads its pending list anew, as after each cut, meets what it is about to record the end of."""
+
+    async def story(world: RedisWorld, client: Any) -> None:
+        (backend,) = await world.make_backends(1)
+        await send(backend, trigger(at=1))
+        (delivery,) = await backend.bus.receive(frozenset("a"), 10, 1_000_000)
+        read = backend.bus._client.read
+
+        async def read_and_end(*arguments: Any) -> Any:
+            backend.bus._client.read = read
+            said = await read(*arguments)
+            assert len(said) == 1
+            await done(backend, step(await row_of(backend), done=(delivery,)))
+            return said
+
+        backend.bus._unsure, backend.bus._client.read = True, read_and_end
+        assert list(await backend.bus.receive(frozenset("a"), 10, 10_000)) == []
+        assert caplog.records == []
+        await client.xadd(world.keys.stream, {"trigger": "a 9"})
+        assert list(await backend.bus.receive(frozenset("a"), 10, 1_000_000)) == []
+        assert [record.event for record in caplog.records] == ["redis.strange_entry"]
+
+    play(redis_url, story)
+
+
 @pytest.mark.parametrize("stored", [b"", b"garbage", b"12 r0:1\nno json", b"\xff\x00"])
 def test_a_row_that_cannot_be_read_is_left_alone(redis_url: str, stored: bytes) -> None:
     """Like one of a later release; the other rows of the same answer are read."""

@@ -56,3 +56,43 @@ def test_rows_that_are_gone_are_put_back() -> None:
             until(lambda: fired, LIMIT, "a run after the loss")
         finally:
             scheduler.stop(0)
+
+
+@pytest.mark.timeout(60)
+def test_jobs_are_listed_again_when_their_names_are_gone() -> None:
+    """Who lives puts them back with the next beat: their rows are there."""
+    with RedisServer() as server:
+        scheduler, backend, _ = _scheduler(server)
+        scheduler.start()
+        try:
+            until(scheduler.blocking.jobs, LIMIT, "a declaration")
+            server.cli("DEL", backend.bus._client.keys.names)
+            assert [job.name for job in until(scheduler.blocking.jobs, LIMIT, "a list")] == ["tick"]
+            assert scheduler.blocking.health().losses == 0
+        finally:
+            scheduler.stop(0)
+
+
+@pytest.mark.timeout(60)
+def test_a_loss_is_told_once_though_nothing_is_written_for_a_while() -> None:
+    """Of the newest version the store knows nothing any more, the rows are newer, and firing goes on."""
+    with RedisServer() as server:
+        backend, beats = RedisBackend("app", url=server.url), []
+        scheduler, beat = Scheduler("app", backend=backend), backend.store.beat
+        scheduler.add_job("rare", "@every 24h", print)
+
+        async def count(*arguments: Any) -> Any:
+            beats.append(1)
+            return await beat(*arguments)
+
+        backend.store.beat = count
+        scheduler.start()
+        try:
+            until(scheduler.blocking.jobs, LIMIT, "a declaration")
+            server.cli("DEL", backend.bus._client.keys.meta)
+            until(lambda: scheduler.blocking.health().losses, LIMIT, "a loss")
+            beats.clear()
+            until(lambda: len(beats) > 2, LIMIT, "two more beats")
+            assert scheduler.blocking.health().losses == 1
+        finally:
+            scheduler.stop(0)

@@ -1,11 +1,13 @@
 """How a delivery's end is recorded, and what is not run again."""
 
 import gc
+from collections import Counter
+from random import Random
 
 import pytest
 
 from schedcore._draft import Draft, Outcome, parse_key
-from schedcore._recovery import LAST_DELIVERY, verdict
+from schedcore._recovery import LAST_DELIVERY, choose, verdict
 from schedcore._state import JobState, Options
 from schedcore.protocols import Delivery, Kind, Row, Run, Status, Trigger
 
@@ -106,3 +108,37 @@ def test_a_take_over(mode: str, number: int, status: Status | None) -> None:
 def test_what_a_key_tells(key: str, told: tuple[Kind, int | None]) -> None:
     """Kind and time of a trigger that vanished are read from its key, as far as it has them."""
     assert parse_key(key) == told
+
+
+def lapsed(*numbers: int) -> list[Delivery]:
+    """Deliveries with these numbers, each of a time of its own."""
+    return [
+        Delivery(Trigger("job", str(at), at, Kind.SCHEDULED), number, at) for at, number in enumerate(numbers)
+    ]
+
+
+def test_what_lost_several_replicas_is_taken_over_in_smaller_and_smaller_parts() -> None:
+    """All that lost one replica or all five; half of what lost two or three; one of what lost four."""
+    seen = lapsed(*[1] * 7, *[2] * 5, *[3] * 3, *[LAST_DELIVERY - 1] * 4, *[LAST_DELIVERY] * 6)
+    taken = choose(seen, Random(1), False)
+    numbers = Counter(delivery.number for delivery in taken)
+    assert (numbers[1], numbers[2] + numbers[3], numbers[4], numbers[5]) == (7, 4, 1, 6)
+    assert len({delivery.token for delivery in taken}) == 18
+    assert choose(lapsed(2), Random(1), True) == lapsed(2)
+    assert choose(lapsed(LAST_DELIVERY - 1), Random(1), True) == []
+
+
+def test_what_kills_its_replica_dies_alone() -> None:
+    """Of twenty that run beside it none is dead with it, though it kills whoever begins it."""
+    random = Random(7)
+    numbers, ended = dict.fromkeys(range(21), 1), set[int]()
+    while numbers:
+        seen = [Delivery(Trigger("job", str(at), at, Kind.SCHEDULED), n, at) for at, n in numbers.items()]
+        taken = [delivery.trigger.scheduled_at for delivery in choose(seen, random, False)]
+        for at in taken:
+            numbers[at] += 1
+        if 0 not in taken or numbers[0] > LAST_DELIVERY:
+            ended |= set(taken)
+            numbers = {at: number for at, number in numbers.items() if at not in taken}
+        assert max(numbers.values(), default=0) <= LAST_DELIVERY
+    assert ended == set(range(21))

@@ -124,7 +124,7 @@ class RedisStore:
         keys = self._client.keys
         now, epoch, newest, gap, server, alive, lacks_group = await self._client.run(
             "beat",
-            (keys.meta, keys.alive, keys.facts, keys.stream),
+            (keys.meta, keys.alive, keys.facts, keys.stream, keys.rows, keys.names),
             (GROUP, replica, ttl, codec.dump(dict(facts)), secrets.token_hex(8)),
         )
         self._client.server = server.decode()

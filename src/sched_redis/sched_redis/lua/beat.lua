@@ -1,9 +1,9 @@
 -- Notes that a replica lives, forgets who does not, and removes consumers of those that are gone and hold nothing.
 -- If the server's clock was set back, it has all leases begin anew.
--- KEYS  meta, alive, facts, stream
+-- KEYS  meta, alive, facts, stream, rows, names
 -- ARGV  group, replica, ttl_us (0: it leaves), its facts, an epoch in case that there is none
 -- Returns  now_us, epoch, newest version or token, gap_us, the server's run id, the living, 1 if the group is missing
-local meta, alive, facts, stream = unpack(KEYS)
+local meta, alive, facts, stream, rows, names = unpack(KEYS)
 local lease_us, most_back_us = 10000000, 1000000
 local call, group, replica, ttl = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time = call('TIME')
@@ -12,6 +12,7 @@ local function text(instant) return string.format('%.0f', instant) end
 
 -- include anew
 -- include row_locks
+-- include names
 call('HSETNX', meta, 'epoch', ARGV[5])
 local known = call('HMGET', meta, 'epoch', 'newest', 'beat')
 local gap = known[3] and now - tonumber(known[3]) or 0
@@ -30,6 +31,7 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', alive, '-inf', text(now))) do
   call('HDEL', facts, gone)
 end
 if tonumber(call('HGET', meta, 'locked_until') or now) < now then forget_row_locks() end
+put_back_names()
 local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, group)
 for _, consumer in ipairs(consumers.err and {} or consumers) do -- {"name", name, "pending", pending, ...}
   if consumer[4] == 0 and not call('ZSCORE', alive, consumer[2]) then

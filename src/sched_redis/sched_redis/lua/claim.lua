@@ -28,8 +28,8 @@ for _, item in ipairs(wanted) do
   local there = load(known_as[name])
   if id ~= '' and (not there or there.id ~= id) then -- no trigger, or offered anew under another id
     call('XACK', stream, group, id)
-    call('XDEL', stream, id)
-    if not there then strange[#strange + 1] = id .. ' ' .. name end
+    local was_there = call('XDEL', stream, id) == 1 -- else its run ended after it was read
+    if was_there and not there then strange[#strange + 1] = id .. ' ' .. name end
   elseif there and id ~= '' and there.replica ~= '' then -- taken by name: it is its owner's pending entry
     call('XCLAIM', stream, group, there.replica, 0, id, 'JUSTID')
   elseif there and there.token == token and take(name, id, there) then

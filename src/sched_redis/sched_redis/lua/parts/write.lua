@@ -24,9 +24,9 @@ local function write_all() -- what was applied, in few commands
     end
   end
   write(fresh, 'HSET', triggers); write(index, 'ZADD', held)
+  call('HSET', meta, 'newest', string.format('%.0f', newest)) -- before what could fail and matters less
   if first then
     call('XADD', changes, 'MAXLEN', 64, '*', first, cmsgpack.pack(made))
     call('PEXPIRE', changes, 60000)
   end
-  call('HSET', meta, 'newest', string.format('%.0f', newest))
 end
