@@ -19,6 +19,7 @@ CHECKS = [
         "clocks",
         "releases",
         "definitions",
+        "loops",
         "places",
         "jobs",
         "overdue",

@@ -75,7 +75,7 @@ def test_the_living_replicas_are_listed(shop: Shop) -> None:
     (replica,) = json.loads(shop.ask("replicas", "--json"))
     assert set(replica) == {
         *("id", "host", "pid", "version", "started_at", "beat_at", "offset", "jobs", "running"),
-        *("concurrency", "differing"),
+        *("concurrency", "differing", "loop_blocked", "threads", "in_threads"),
     }
     assert replica["version"] == version("schedcore")
     assert replica["jobs"] == 7
