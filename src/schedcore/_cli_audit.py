@@ -10,7 +10,7 @@ import click
 
 from schedcore import _bounded, _cli_options, _cli_show
 from schedcore._audit import Audit
-from schedcore._cli_asking import asking
+from schedcore._cli_asking import asking, check_app
 from schedcore._command import shortened
 from schedcore._units import to_micros
 
@@ -69,7 +69,7 @@ def audit(
     tell = _progress if complete and job is None and sys.stderr.isatty() else _nothing
     with asking(app, backend) as scheduler:
         if job is None:
-            scheduler.wait_for(lambda control: control.check(None))
+            check_app(scheduler)
         bounded = scheduler.wait_for(lambda control: _bounded.audit(control, job, span, after_job, tell))
     found = bounded.audits
     if as_json:

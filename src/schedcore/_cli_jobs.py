@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from schedcore import _cli_options, _cli_show
 from schedcore._answers import JobInfo
 from schedcore._cli_app import TARGET, load_scheduler
-from schedcore._cli_asking import asking
+from schedcore._cli_asking import asking, check_app
 from schedcore._cli_next import due_of_job
 from schedcore._command import shortened
 from schedcore._units import to_datetime
@@ -180,7 +180,7 @@ def jobs(
                 raise click.UsageError(f"{shown} goes with MODULE:ATTR only")
         with asking(app, backend) as scheduler:
             if not what:
-                scheduler.wait_for(lambda control: control.check(None))
+                check_app(scheduler)
             rows = [_only_stored(info, "") for info in _infos(scheduler, what)]
         name = scheduler.app
     if as_json:

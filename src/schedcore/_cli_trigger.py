@@ -9,7 +9,7 @@ import click
 
 from schedcore import _cli_options, _cli_show
 from schedcore._answers import JobInfo, Triggered
-from schedcore._cli_asking import asking
+from schedcore._cli_asking import asking, check_app
 from schedcore.errors import ConfigurationError
 from schedcore.scheduler import Scheduler
 
@@ -125,7 +125,7 @@ def pause(
     _check_one(job, everything=everything)
     with asking(app, backend) as scheduler:
         if everything:
-            scheduler.wait_for(lambda control: control.check(None))
+            check_app(scheduler)
         scheduler.blocking.pause(job, until=until, note=note)
     if as_json:
         _cli_show.show_json({"job": job, "state": "paused", "until": until, "note": note})
@@ -158,7 +158,7 @@ def resume(
     _check_one(job, everything=everything)
     with asking(app, backend) as scheduler:
         if everything:
-            scheduler.wait_for(lambda control: control.check(None))
+            check_app(scheduler)
         scheduler.blocking.resume(job)
         still = _still_paused(scheduler, job)
     if as_json:

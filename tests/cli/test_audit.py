@@ -183,7 +183,10 @@ def test_progress_is_shown_to_who_waits(shop: Shop) -> None:
         (["audit", "report", "--from", "2026-01-02", "--to", "2026-01-01"], "--to is before --from"),
         (["audit", "report", "--from", "2999-01-02"], "nothing was due between the two"),
         (["audit", "repot", "--from", "2026-01-01"], "did you mean 'report'"),
-        (["audit", "--from", "2026-01-01", "--app", "no-such-app"], "the store knows no job of this app"),
+        (
+            ["audit", "--from", "2026-01-01", "--app", "no-such-app"],
+            "the store knows no job of app no-such-app",
+        ),
         (["audit", "--from", "2026-01-01", "--backend", "ram"], "the ram backend keeps an app within its"),
     ],
 )

@@ -138,7 +138,7 @@ def test_a_payload_is_kept_of_what_was_given_up_only(closed_shop: Shop) -> None:
         (["replicas", "--app", "no such"], "'no such'"),
         (["dead", "lst"], "No such command 'lst'"),
         (["dead", "list", "repot"], "did you mean 'report'"),
-        (["dead", "list", "--app", "no-such-app"], "the store knows no job of this app"),
+        (["dead", "list", "--app", "no-such-app"], "the store knows no job of app no-such-app"),
         (["dead", "show", "report"], "Missing argument 'KEY'"),
         (["dead", "show", "report", "k"], "job report has no dead run with the key 'k'; there are: none"),
         (["dead", "retry", "repot", "k"], "did you mean 'report'"),

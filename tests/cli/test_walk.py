@@ -214,4 +214,4 @@ def test_the_store_is_away(closed_shop: Shop) -> None:
     closed_shop.environment["SCHEDCORE_REDIS_URL"] = "redis://127.0.0.1:1/0"
     out = closed_shop.ask("doctor", status=1)
     assert "ConnectionError" in out
-    assert "is it up, is the address right" in out
+    assert "is Redis up, and reached at" in out
