@@ -10,6 +10,7 @@ import click
 from schedcore import _cli_options, _cli_show
 from schedcore._answers import JobInfo, Triggered
 from schedcore._cli_asking import asking, check_app
+from schedcore._telling import gist
 from schedcore.errors import ConfigurationError
 from schedcore.scheduler import Scheduler
 
@@ -70,8 +71,8 @@ def trigger(
 
 
 def _told(said: Triggered) -> str:
-    last = said.detail.strip().rpartition("\n")[2]
-    return _cli_show.printable(f"{said.job}: {said.outcome}, key {said.key}" + (f": {last}" if last else ""))
+    told = gist(said.detail)
+    return _cli_show.printable(f"{said.job}: {said.outcome}, key {said.key}" + (f": {told}" if told else ""))
 
 
 def _payload(text: str | None) -> object:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 import attrs
 
 from schedcore._state import JobState, Pause
+from schedcore._telling import gist
 from schedcore._units import to_datetime
 from schedcore.protocols import Kind, Micros, Run, Status
 from schedcore.schedules import Schedule
@@ -171,8 +172,8 @@ def _of_lines(lines: Sequence[Run]) -> Found:
     ran = [line for line in lines if line.status in RAN]
     line = ran[0] if ran else lines[0]
     if not ran:
-        return Found(str(line.status), "", _last(line.detail))
-    detail = "" if line.status is Status.SUCCEEDED else _last(line.detail)
+        return Found(str(line.status), "", gist(line.detail))
+    detail = "" if line.status is Status.SUCCEEDED else gist(line.detail)
     if len(lines) > 1:
         statuses = ", ".join(str(each.status) for each in reversed(lines))
         return Found("ran again", str(line.status), f"its lines: {statuses}")
@@ -180,10 +181,6 @@ def _of_lines(lines: Sequence[Run]) -> Found:
         again = f"in delivery {line.delivery}, after its replica was gone"
         return Found("ran again", str(line.status), "; ".join(filter(None, (again, detail))))
     return Found("ran once", str(line.status), detail)
-
-
-def _last(detail: str) -> str:
-    return detail.strip().rpartition("\n")[2]
 
 
 def written(line: Run) -> Micros:

@@ -49,6 +49,7 @@ def test_a_run_is_cancelled(shop: Shop) -> None:
     shop.until(lambda: running(shop, "slow") == [])
     (line,) = json.loads(shop.ask("history", "slow", "--json"))
     assert (line["status"], line["detail"]) == ("failed", "it was cancelled by hand\nwaiting for ever")
+    assert "it was cancelled by hand; waiting for ever" in shop.ask("history", "slow")
     assert shop.ask("cancel", "slow", status=1) == "slow: no run is under way\n"
 
 
