@@ -11,7 +11,6 @@ from schedcore import _cli_options, _cli_show
 from schedcore._answers import JobInfo, Triggered
 from schedcore._cli_asking import asking, check_app
 from schedcore._telling import gist
-from schedcore.errors import ConfigurationError
 from schedcore.scheduler import Scheduler
 
 NOT_FINE = 1
@@ -180,5 +179,3 @@ def _still_paused(scheduler: Scheduler, job: str | None) -> list[JobInfo]:
 def _check_one(job: str | None, *, everything: bool) -> None:
     if (job is None) != everything:
         raise click.UsageError("name either a JOB, or --all")
-    if job == "":
-        raise ConfigurationError("a job's name is not empty; schedcore jobs lists them")
