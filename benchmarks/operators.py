@@ -58,9 +58,11 @@ def fill(client: redis.Redis) -> None:
         rows, keys, arguments = {}, [], []
         for number, name in enumerate(part, start):
             count = OF_LONG if name == LONG else LINES
-            spec = Spec("* * * * *", options=Options(history=100_000))
+            spec = Spec("* * * * *", options=Options(history=100_000, history_days=365))
             since = now - (count + 10) * MINUTE
-            counters = {Status.SUCCEEDED: count} | ({Status.DEAD: 1} if number % 1000 == 3 else {})
+            failed = len(range(7, count, 50))
+            counters = {Status.SUCCEEDED: count - failed, Status.FAILED: failed}
+            counters |= {Status.DEAD: 1} if number % 1000 == 3 else {}
             state = JobState(spec, since, now, "host-1-abcdef", since, counters=counters, last_success=now)
             rows[name] = b"%d fill:%d\n" % (now + number, number) + codec.dump(state)
             keys += [f"{base}runs:{name}", f"{base}failures:{name}"]
@@ -86,7 +88,7 @@ def commands() -> list[list[str]]:
     """List what operators ask."""
     now = time.time_ns() // 1000
     long_ago, between = (to_datetime(now - OF_LONG * part * MINUTE // 10).isoformat() for part in (9, 5))
-    hour = to_datetime(now - 60 * MINUTE).isoformat()
+    hour, days = (to_datetime(now - minutes * MINUTE).isoformat() for minutes in (60, 9_900))
     return [
         ["jobs"],
         ["jobs", "--json"],
@@ -112,7 +114,11 @@ def commands() -> list[list[str]]:
         ["audit", "job-00042"],
         ["audit", LONG],
         ["audit", LONG, "--from", long_ago, "--to", long_ago],
+        ["audit", LONG, "--from", days],
+        ["audit", LONG, "--from", long_ago],
         ["audit"],
+        ["audit", "--from", hour],
+        ["audit", "--from", long_ago],
         ["doctor"],
         ["backends"],
         ["purge", "--yes", APP],

@@ -9,6 +9,7 @@ import attrs
 
 from schedcore._state import SECOND, AppState, JobState
 from schedcore._units import to_datetime
+from schedcore.errors import ScheduleError
 from schedcore.values import Holding, Kind, Micros, Replica, Row, Run, Status
 
 
@@ -71,11 +72,15 @@ class JobInfo:
     """What the app knows of a job, with instants in UTC.
 
     Attributes:
-        state: `idle`, `outstanding` (sent, and not finished), `paused` or `disabled`.
+        state: `idle`, `outstanding` (sent, and not finished), `paused`, `disabled`, `over` (no further time
+            will come) or `unreadable` (its schedule cannot be read here: another release, or other tzdata).
         counters: How many scheduled times ended how; with `outstanding` and `waiting` all of them.
         manual: The same of what was asked for by hand.
         running: Which of `outstanding` are in the hands of a replica; the others wait for one.
         late: By how many seconds `next_at` is overdue: no replica has decided it.
+        jitter: How many seconds after each scheduled time it is due.
+        paused_until: When the pause that holds ends, if that is known; `all_paused` tells that it is the one
+            of all jobs.
     """
 
     name: str
@@ -93,6 +98,9 @@ class JobInfo:
     note: str = ""
     running: tuple[Running, ...] = ()
     late: float = 0.0
+    jitter: float = 0.0
+    paused_until: datetime | None = None
+    all_paused: bool = False
 
 
 @attrs.frozen
@@ -106,6 +114,9 @@ class ReplicaInfo:
         version: Of schedcore; empty where it did not say.
         concurrency: How many runs it has at once at most; 0 where it did not say.
         differing: Jobs, ten at most, that it declares otherwise than another replica that lives.
+        loop_blocked: Whether the event loop of its coroutine jobs is blocked, so that none of them begins.
+        threads: In how many threads it runs plain functions at most; 0 where it did not say.
+        in_threads: How many runs of plain functions it holds; those beyond `threads` have not begun.
     """
 
     id: str
@@ -119,6 +130,9 @@ class ReplicaInfo:
     running: tuple[Running, ...]
     concurrency: int = 0
     differing: tuple[str, ...] = ()
+    loop_blocked: bool = False
+    threads: int = 0
+    in_threads: int = 0
 
 
 @attrs.define
@@ -171,14 +185,14 @@ def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> J
 
     state = row.data
     assert isinstance(state, JobState)
-    pauses = [*state.pauses, *(app.data.pauses if isinstance(app.data, AppState) else ())]
-    paused = next((p for p in pauses if p.active(now)), None)
+    common = app.data.pauses if isinstance(app.data, AppState) else ()
+    paused = next((p for p in (*state.pauses, *common) if p.active(now)), None)
     upcoming = _rules.undecided(state)
     return JobInfo(
         name=row.job,
         schedule=state.spec.expression,
         tz=state.spec.tz,
-        state="disabled" if not state.spec.enabled else "paused" if paused else _activity(state),
+        state=_activity(state, is_paused=paused is not None, is_over=upcoming is None),
         next_at=None if upcoming is None else to_datetime(upcoming),
         decided_until=to_datetime(state.mark),
         last_success=None if state.last_success is None else to_datetime(state.last_success),
@@ -190,6 +204,9 @@ def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> J
         note=paused.note if paused else "",
         running=tuple(running(holding) for holding in held),
         late=0.0 if upcoming is None or paused else max(0, now - upcoming - state.spec.jitter) / SECOND,
+        jitter=state.spec.jitter / SECOND,
+        paused_until=None if paused is None or paused.end is None else to_datetime(paused.end),
+        all_paused=paused in common,
     )
 
 
@@ -228,6 +245,9 @@ def replica_info(replica: Replica, held: Sequence[Holding]) -> ReplicaInfo:
         running=tuple(running(holding) for holding in held if holding.replica == replica.id),
         concurrency=_number(facts, "concurrency"),
         differing=_texts(facts, "differing"),
+        loop_blocked=facts.get("loop_blocked") is True,
+        threads=_number(facts, "threads"),
+        in_threads=_number(facts, "in_threads"),
     )
 
 
@@ -247,8 +267,16 @@ def _shown_key(kind: Kind, key: str) -> str:
     return key.partition(":")[2] if kind in (Kind.MANUAL, Kind.BACKFILL) else key
 
 
-def _activity(state: JobState) -> str:
-    return "outstanding" if state.outstanding else "idle"
+def _activity(state: JobState, *, is_paused: bool, is_over: bool) -> str:
+    if not state.spec.enabled or is_paused:
+        return "paused" if state.spec.enabled else "disabled"
+    if state.outstanding or state.waiting or not is_over:
+        return "outstanding" if state.outstanding else "idle"
+    try:
+        state.spec.schedule.shortest_gap()
+    except ScheduleError:
+        return "unreadable"
+    return "over"
 
 
 def run_info(run: Run) -> RunInfo:

@@ -21,6 +21,8 @@ def statuses(words: Collection[str]) -> list[Status]:
 def name(job: object) -> str:
     if not isinstance(job, str):
         raise ConfigurationError(f"a job is asked for by its name, a string, not {job!r}")
+    if not job:  # which would be the app's own row
+        raise ConfigurationError("a job's name is not empty; jobs() and schedcore jobs list them")
     return job
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from schedcore import _audit
+from schedcore import _audit, _found
 from schedcore._audit import Audit
 from schedcore._state import AppState, JobState
 from schedcore.errors import ConfigurationError
@@ -15,6 +15,8 @@ AT_ONCE = 32
 """So many histories are read at once."""
 
 ALL_LINES = 100_000_000
+LONG = 1000
+"""So many lines at least are not read at one instant."""
 
 
 async def read(
@@ -38,11 +40,15 @@ async def _lines(store: Store, job: str, after: Micros, until: Micros | None) ->
     there tells how far the history reaches.
     """
     older, _ = await store.runs(job, statuses=[Status.SUCCEEDED], until=after, limit=1)
-    if older and _audit.written(older[0]) <= after:
+    if older and _found.written(older[0]) <= after:
         lines, _ = await store.runs(job, after=after, until=until, limit=ALL_LINES)
         return [*lines, *older]
     lines, _ = await store.runs(job, limit=ALL_LINES)
-    return lines
+    if len(lines) < LONG:
+        return lines
+    # A long history is read in several goes: newer lines have displaced what was to be read last.
+    newer, _ = await store.runs(job, limit=LONG)
+    return [*newer[: newer.index(lines[0]) if lines[0] in newer else 0], *lines]
 
 
 def compare(

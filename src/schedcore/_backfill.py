@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import attrs
 
-from schedcore import _audit, _rules
+from schedcore import _audit, _found, _rules
 from schedcore._draft import Draft
 from schedcore._overlap import room
 from schedcore._state import JobState, Pause
@@ -72,17 +72,17 @@ def plan(
     while at is not None and at <= end:
         times.append(at)
         at = spec.schedule.next_after_us(at)
-    find = _audit.Finder(state, lines, pauses, now)
+    find = _found.Finder(state, lines, pauses, begin, now)
     done = {line.key: str(line.status) for line in lines if line.kind is Kind.BACKFILL}
     done |= {recent.key: recent.outcome for recent in state.recent}
     lives = list(_audit.lives(state, now))
     planned = []
     for at in times:
         key = key_of(at, name)
-        found = find(at) if any(life.has(at) for life in lives) else _audit.Found("")
+        found = find(at) if any(life.has(at) for life in lives) else _found.Found("")
         before = done.get(f"{Kind.BACKFILL}:{key}")
         left_out = "" if before is None else AGAIN
-        if not left_out and found.found in _audit.OPEN:
+        if not left_out and found.found in _found.OPEN:
             left_out = OPEN
         if not left_out and found.status == "succeeded" and not everything:
             left_out = SUCCEEDED

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from schedcore.errors import ConfigurationError, SeveralBackendsError
+from schedcore.errors import ConfigurationError, SeveralBackendsError, UnknownJobError
 from schedcore.scheduler import Scheduler
 
 
@@ -40,7 +40,26 @@ def asking(app: str | None, backend: str | None, *, waits: bool = False) -> Iter
         gc.disable()  # of many jobs much is made, and nothing of it is garbage before the end
     try:
         yield scheduler
+    except UnknownJobError as exc:
+        if exc.known:
+            raise
+        raise _no_jobs(app) from exc
     finally:
         if collects:
             gc.enable()
         scheduler.stop()
+
+
+def check_app(scheduler: Scheduler) -> None:
+    """Tell apart an app that does not exist from one of which nothing is to be told.
+
+    Raises:
+        ConfigurationError: the store knows no job of it.
+    """
+    if not scheduler.wait_for(lambda control: control.call(lambda store: store.rows(limit=1))):
+        raise _no_jobs(scheduler.app)
+
+
+def _no_jobs(app: str) -> ConfigurationError:
+    remedy = "is its name right, and the store? Its jobs come with its first start"
+    return ConfigurationError(f"the store knows no job of app {app}: {remedy}")

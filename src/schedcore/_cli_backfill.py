@@ -14,6 +14,7 @@ from schedcore._backfill import Planned
 from schedcore._backfilling import AT_ONCE, Backfilling, plan
 from schedcore._cli_asking import asking
 from schedcore._command import shortened
+from schedcore._telling import gist
 from schedcore._units import to_datetime, to_micros
 
 COLUMNS = ("scheduled at", "up to", "times", "was", "status", "plan")
@@ -109,7 +110,7 @@ def _stretches(planned: Sequence[Planned]) -> list[tuple[str, ...]]:
 
 
 def _told(each: Planned, outcome: str, detail: str) -> None:
-    last = shortened(detail.strip().rpartition("\n")[2], 120)
+    last = shortened(gist(detail), 120)
     text = f"{_cli_show.utc(to_datetime(each.at))}  {outcome}" + (f": {last}" if last else "")
     click.echo(_cli_show.printable(text))
 

@@ -8,7 +8,7 @@ import click
 
 from schedcore import _cli_options, _cli_show
 from schedcore._answers import RunInfo
-from schedcore._cli_asking import asking
+from schedcore._cli_asking import asking, check_app
 from schedcore._command import shortened
 from schedcore.errors import ConfigurationError
 from schedcore.scheduler import Scheduler
@@ -111,7 +111,7 @@ def _jobs_with_dead(scheduler: Scheduler, job: str | None) -> list[str]:
     """Name the jobs whose history is read: of many thousands, those whose counters know of a dead one."""
     if job is not None:
         return [job]
-    scheduler.wait_for(lambda control: control.check(None))
+    check_app(scheduler)
     infos = scheduler.blocking.jobs()
     return [info.name for info in infos if Status.DEAD in info.counters or Status.DEAD in info.manual]
 

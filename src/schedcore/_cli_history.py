@@ -10,6 +10,7 @@ from schedcore import _cli_options, _cli_show
 from schedcore._answers import RunInfo
 from schedcore._cli_asking import asking
 from schedcore._command import shortened
+from schedcore._telling import gist
 from schedcore.values import Kind, Status
 
 DETAIL_SHOWN = 120
@@ -92,7 +93,6 @@ def _status(word: str) -> str:
 
 def _cells(run: RunInfo) -> tuple[str, ...]:
     took = (run.ended_at - run.started_at).total_seconds() if run.started_at and run.ended_at else None
-    last = run.detail.strip().rpartition("\n")[2]
     return (
         _cli_show.utc(run.scheduled_at),
         _cli_show.utc(run.last_at) if run.last_at != run.scheduled_at else "",
@@ -105,5 +105,5 @@ def _cells(run: RunInfo) -> tuple[str, ...]:
         run.replica,
         str(run.attempt) if run.attempt > 1 else "",
         str(run.delivery) if run.delivery > 1 else "",
-        shortened(last, DETAIL_SHOWN),
+        shortened(gist(run.detail), DETAIL_SHOWN),
     )

@@ -12,9 +12,10 @@ from click.core import ParameterSource
 from schedcore import _cli_options, _cli_show
 from schedcore._answers import JobInfo
 from schedcore._cli_app import TARGET, load_scheduler
-from schedcore._cli_asking import asking
+from schedcore._cli_asking import asking, check_app
 from schedcore._cli_next import due_of_job
 from schedcore._command import shortened
+from schedcore._units import to_datetime
 from schedcore.errors import UnknownJobError
 from schedcore.scheduler import Scheduler
 
@@ -30,6 +31,7 @@ COLUMNS = (
     "next",
     "state",
     "since",
+    "delivery",
     "replica",
     "progress",
     "late",
@@ -55,7 +57,7 @@ class JobRow:
     def state(self) -> str:
         """Tell in a word how it is; nothing where no store knows it."""
         info = self.info
-        if info is None or info.state in ("paused", "disabled"):
+        if info is None or info.state not in ("idle", "outstanding"):
             return info.state if info else ""
         if info.late > HELD_UP:
             return "held up"
@@ -75,6 +77,9 @@ class JobRow:
             "state": self.state or None,
             "note": info.note if info else None,
             "late": info.late if info else None,
+            "jitter": info.jitter if info else None,
+            "paused_until": info.paused_until if info else None,
+            "all_paused": info.all_paused if info else None,
             "running": info.running if info else None,
             "outstanding": len(info.outstanding) if info else None,
             "waiting": len(info.waiting) if info else None,
@@ -88,14 +93,15 @@ class JobRow:
         info = self.info
         run = min(info.running, key=lambda run: run.since) if info and info.running else None
         more = f" and {len(info.running) - 1} more" if info and len(info.running) > 1 else ""
-        note = f" ({info.note})" if info and info.note else ""
+        since = run.since if run else _sent(info) if info else None
         return (
             self.name,
             self.schedule,
             self.tz,
-            ", ".join(_cli_show.local(at, self.tz) for at in self.upcoming) or "never",
-            self.state + note,
-            _cli_show.utc(run.since) if run else "",
+            (", ".join(_cli_show.local(at, self.tz) for at in self.upcoming) or "never") + _jitter(info),
+            self.state + _more_of_state(info),
+            _cli_show.utc(since),
+            str(run.delivery) if run and run.delivery > 1 else "",
             f"{run.replica}{more}" if run else "",
             shortened(run.progress, PROGRESS_SHOWN) if run else "",
             f"{info.late:.0f} s" if info and info.late > HELD_UP else "",
@@ -104,6 +110,26 @@ class JobRow:
             _counts(info.manual) if info else "",
             self.declared_in,
         )
+
+
+def _jitter(info: JobInfo | None) -> str:
+    return f" + {info.jitter:g} s" if info and info.jitter and info.next_at else ""
+
+
+def _more_of_state(info: JobInfo | None) -> str:
+    """Tell until when it is paused, why, and whether by itself; or how many wait behind a run."""
+    if info is None:
+        return ""
+    if info.state != "paused":
+        return f", {len(info.waiting)} wait" if info.waiting else ""
+    until = f" until {_cli_show.utc(info.paused_until)}" if info.paused_until else ""
+    return until + (", as all jobs are" if info.all_paused else "") + (f" ({info.note})" if info.note else "")
+
+
+def _sent(info: JobInfo) -> datetime | None:
+    """Tell of what was sent, and no replica has, the oldest scheduled time: keys by hand tell none."""
+    times = [int(key) for key in info.outstanding if key.isdecimal()]
+    return to_datetime(min(times)) if times else None
 
 
 def _counts(counters: dict[str, int]) -> str:
@@ -154,7 +180,7 @@ def jobs(
                 raise click.UsageError(f"{shown} goes with MODULE:ATTR only")
         with asking(app, backend) as scheduler:
             if not what:
-                scheduler.wait_for(lambda control: control.check(None))
+                check_app(scheduler)
             rows = [_only_stored(info, "") for info in _infos(scheduler, what)]
         name = scheduler.app
     if as_json:

@@ -8,7 +8,7 @@ from schedcore import _cli_options, _cli_show
 from schedcore._answers import ReplicaInfo
 from schedcore._cli_asking import asking
 
-COLUMNS = ("replica", "version", "since", "last beat", "clock ahead by", "jobs", "runs", "running")
+COLUMNS = ("replica", "version", "since", "last beat", "clock ahead by", "jobs", "runs", "running", "note")
 SHOWN = 5
 """So many of a replica's runs are named in the table."""
 
@@ -49,4 +49,5 @@ def _cells(info: ReplicaInfo) -> tuple[str, ...]:
         str(info.jobs),
         str(len(runs)),
         shown + more,
+        "its event loop is blocked" if info.loop_blocked else "",
     )

@@ -9,10 +9,22 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import attrs
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+STYLES = {
+    **dict.fromkeys(("ok", "succeeded"), "green"),
+    **dict.fromkeys(("warn", "paused", "skipped", "missed"), "yellow"),
+    **dict.fromkeys(("fail", "held up", "failed", "timed out", "lost", "dead"), "red"),
+    **dict.fromkeys(("unaccounted", "unscheduled"), "bold red"),
+}
+"""How words stand out in a terminal, where they are all that a cell says."""
 
 MANY = 1000
 """With more rows than this nobody waits until a table is laid out for a terminal."""
@@ -30,13 +42,37 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for row in clean:
-        table.add_row(*map(Text, row))
     console = Console(color_system=None) if os.environ.get("NO_COLOR") else Console()
+    widths = [_longest_word(name, *[row[i] for row in clean]) for i, name in enumerate(names)]
+    if sum(widths) + 2 * (len(widths) - 1) > console.width:
+        _show_blocks(console, names, clean)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, overflow="fold", min_width=width)
+    for row in clean:
+        table.add_row(*[Text(cell, STYLES.get(cell, "")) for cell in row])
     console.print(table)
+
+
+def _longest_word(*cells: str) -> int:
+    return max((len(word) for cell in cells for word in cell.split()), default=0)
+
+
+def _show_blocks(console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Show each row as a block of lines, where the terminal is too narrow for a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    width = max(map(len, columns))
+    for row in rows:
+        block = Table(box=None, pad_edge=False, show_header=False)
+        block.add_column(width=width, no_wrap=True)
+        block.add_column(overflow="fold", ratio=1)
+        for name, cell in zip(columns, row, strict=True):
+            if cell:
+                block.add_row(Text(name, "bold"), Text(cell, STYLES.get(cell, "")))
+        console.print(block, Text(""), sep="")
 
 
 def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -9,8 +9,8 @@ import click
 
 from schedcore import _cli_options, _cli_show
 from schedcore._answers import JobInfo, Triggered
-from schedcore._cli_asking import asking
-from schedcore.errors import ConfigurationError
+from schedcore._cli_asking import asking, check_app
+from schedcore._telling import gist
 from schedcore.scheduler import Scheduler
 
 NOT_FINE = 1
@@ -70,8 +70,8 @@ def trigger(
 
 
 def _told(said: Triggered) -> str:
-    last = said.detail.strip().rpartition("\n")[2]
-    return _cli_show.printable(f"{said.job}: {said.outcome}, key {said.key}" + (f": {last}" if last else ""))
+    told = gist(said.detail)
+    return _cli_show.printable(f"{said.job}: {said.outcome}, key {said.key}" + (f": {told}" if told else ""))
 
 
 def _payload(text: str | None) -> object:
@@ -125,7 +125,7 @@ def pause(
     _check_one(job, everything=everything)
     with asking(app, backend) as scheduler:
         if everything:
-            scheduler.wait_for(lambda control: control.check(None))
+            check_app(scheduler)
         scheduler.blocking.pause(job, until=until, note=note)
     if as_json:
         _cli_show.show_json({"job": job, "state": "paused", "until": until, "note": note})
@@ -158,7 +158,7 @@ def resume(
     _check_one(job, everything=everything)
     with asking(app, backend) as scheduler:
         if everything:
-            scheduler.wait_for(lambda control: control.check(None))
+            check_app(scheduler)
         scheduler.blocking.resume(job)
         still = _still_paused(scheduler, job)
     if as_json:
@@ -179,5 +179,3 @@ def _still_paused(scheduler: Scheduler, job: str | None) -> list[JobInfo]:
 def _check_one(job: str | None, *, everything: bool) -> None:
     if (job is None) != everything:
         raise click.UsageError("name either a JOB, or --all")
-    if job == "":
-        raise ConfigurationError("a job's name is not empty; schedcore jobs lists them")

@@ -35,6 +35,7 @@ from schedcore.protocols import APP_ROW, Backend, Holding, Kind, Micros, Row, St
 T = TypeVar("T")
 
 PENDING = ("sent", "waiting")
+LOOK_AT = "is it up, is its address right, and may this user do that?"
 Change = Callable[[tuple[Pause, ...]], tuple[Pause, ...]]
 
 
@@ -53,7 +54,8 @@ class OneTry:
             raise
         except Exception as exc:
             raise StoreUnavailableError(
-                f"the store did not answer ({type(exc).__name__}: {exc}); try again"
+                f"the store did not answer ({type(exc).__name__}: {exc})",
+                "; ".join(getattr(exc, "__notes__", ())) or LOOK_AT,
             ) from exc
 
 
@@ -147,17 +149,13 @@ class Control:
         if not isinstance(committer.rows[job].data, JobState):
             raise UnknownJobError(job, [row.job for row in await self._all_rows()])
 
-    async def check(self, job: str | None) -> None:
-        """Tell whether there is such a job; for `None`, whether the app has any.
+    async def check(self, job: str) -> None:
+        """Make sure that there is such a job.
 
         Raises:
             UnknownJobError: there is none.
-            ConfigurationError: the app has none.
         """
-        if job is not None:
-            await self._existing(self.committer(), job)
-        elif not await self._link.call(lambda: self._store.rows(limit=1)):
-            raise ConfigurationError("the store knows no job of this app: is its name right, and the store?")
+        await self._existing(self.committer(), job)
 
     async def _all_rows(self) -> list[Row]:
         rows: list[Row] = []

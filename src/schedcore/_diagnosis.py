@@ -47,8 +47,15 @@ def replicas(found: Sequence[ReplicaInfo]) -> Iterator[Finding]:
         yield Finding("clocks", OK, f"all are within {most:.3f} s of the store's")
     yield _releases(found)
     yield _definitions(found)
+    yield _loops(found)
+    busy = [each for each in found if 0 < each.threads <= each.in_threads]
     full = [each for each in found if 0 < each.concurrency <= len(each.running)]
-    if full:
+    if busy and not full:
+        told = f"on {len(busy)} of {len(found)} replicas no thread is free: {_some(each.id for each in busy)}"
+        condition = FAIL if len(busy) == len(found) else WARN
+        remedy = "plain functions do not begin there: look which hang, or raise threads= of the Scheduler"
+        yield Finding("places", condition, told, remedy)
+    elif full:
         told = f"{len(full)} of {len(found)} replicas have no free place: {_some(each.id for each in full)}"
         condition = FAIL if len(full) == len(found) else WARN
         yield Finding(
@@ -56,6 +63,18 @@ def replicas(found: Sequence[ReplicaInfo]) -> Iterator[Finding]:
         )
     else:
         yield Finding("places", OK, f"{sum(len(each.running) for each in found)} runs are under way")
+
+
+def _loops(found: Sequence[ReplicaInfo]) -> Finding:
+    """Judge whether coroutine jobs can begin; who blocks the loop is among what its replica runs."""
+    blocked = [each for each in found if each.loop_blocked]
+    if not blocked:
+        return Finding("loops", OK, "no event loop is blocked")
+    runs = sorted({run.job for each in blocked for run in each.running})
+    told = f"that of {_some(each.id for each in blocked)} is blocked, and no coroutine job begins there"
+    told += f"; there run {_some(runs)}" if runs else ""
+    remedy = "a function that does not await belongs into a plain job, or behind asyncio.to_thread"
+    return Finding("loops", FAIL if len(blocked) == len(found) else WARN, told, remedy)
 
 
 def _releases(found: Sequence[ReplicaInfo]) -> Finding:

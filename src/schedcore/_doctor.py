@@ -36,8 +36,7 @@ async def diagnose(control: Control) -> list[Finding]:
 
 def unreachable(name: str, exc: StoreUnavailableError) -> Finding:
     """Tell that the store did not answer."""
-    remedy = "is it up, is the address right, and may this user do that?"
-    return Finding(name, Condition.FAIL, str(exc).removesuffix("; try again"), remedy)
+    return Finding(name, Condition.FAIL, exc.problem, exc.remedy)
 
 
 async def _store(control: Control) -> list[Finding]:

@@ -49,6 +49,7 @@ class Hooks:
         self._tasks: set[asyncio.Task[None]] = set()
         self._queue: Calls = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._before: threading.Thread | None = None
         self._lock = threading.Lock()
         self._full = False
 
@@ -87,12 +88,14 @@ class Hooks:
             self._full = self._full and waiting > 0
             self._queue.put(call)
             if self._thread is None:
-                work = partial(self._work, self._queue)
+                work = partial(self._work, self._queue, self._before)
                 self._thread = threading.Thread(target=work, name="schedcore-hooks", daemon=True)
                 self._thread.start()
         return True
 
-    def _work(self, calls: Calls) -> None:
+    def _work(self, calls: Calls, before: threading.Thread | None) -> None:
+        if before is not None:  # of the last start: what it still has comes first, and alone
+            before.join()
         while (call := calls.get()) is not None:
             context, hook, line = call
             context.run(self._run, hook, line)
@@ -120,6 +123,7 @@ class Hooks:
         """Wait until the hooks are called, for a moment at most, and end the thread."""
         with self._lock:  # who begins anew has a queue of its own: this one's end is this thread's
             thread, self._thread = self._thread, None
+            self._before = thread or self._before
             calls, self._queue = self._queue, SimpleQueue()
         if thread is not None:
             calls.put(None)

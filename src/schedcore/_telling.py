@@ -91,6 +91,12 @@ def is_traceback(detail: str) -> bool:
     return detail.startswith(("Traceback", "..."))
 
 
+def gist(detail: str) -> str:
+    """Tell a detail in a line: of a traceback what was raised, else the reason, and how far the run was."""
+    lines = detail.strip().splitlines()
+    return lines[-1] if any(map(is_traceback, lines)) else "; ".join(lines)
+
+
 def describe_shortly(error: BaseException, options: Options) -> str:
     """Tell an error in a line: its type, and its message unless that may carry secrets."""
     name = type(error).__name__

@@ -78,6 +78,7 @@ class UnknownJobError(SchedcoreError, LookupError):
             hint = "; this app has no jobs yet: start its scheduler first"
         super().__init__(f"no job is named {name!r}{hint}")
         self.name = name
+        self.known = tuple(names)
 
 
 class LifecycleError(SchedcoreError, RuntimeError):
@@ -85,7 +86,16 @@ class LifecycleError(SchedcoreError, RuntimeError):
 
 
 class StoreUnavailableError(SchedcoreError, ConnectionError):
-    """The backend's store did not answer; the engine retries for ever, a control call raises this."""
+    """The backend's store did not answer; the engine retries for ever, a control call raises this.
+
+    Attributes:
+        remedy: What to look at: the notes of the backend's own error, where it has any.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem + (f"; {remedy}" if remedy else ""))
+        self.problem = problem
+        self.remedy = remedy
 
 
 class BackendError(SchedcoreError):

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 import redis
 from tests.cli.conftest import Ask, Shop
+from tests.cli.terminals import in_a_terminal
 
-from schedcore import _recent
+from schedcore import _bounded
 from schedcore._cli_main import invoke
 
 
@@ -19,7 +20,16 @@ def test_each_time_of_a_job_is_found(shop: Shop) -> None:
     shop.ask("resume", "tick")
     shop.until(lambda: len(json.loads(shop.ask("history", "tick", "--status", "succeeded", "--json"))) > 2)
     (found,) = json.loads(shop.ask("audit", "tick", "--from", begin.isoformat(), "--json"))
-    assert set(found) == {"job", "after", "until", "unaccounted", "counts", "stretches", "notes"}
+    assert set(found) == {
+        "job",
+        "after",
+        "until",
+        "unaccounted",
+        "counts",
+        "stretches",
+        "notes",
+        "contradictions",
+    }
     assert found["unaccounted"] == 0
     assert set(found["stretches"][0]) == {"first", "last", "count", "found", "status", "detail"}
     paused = [stretch for stretch in found["stretches"] if stretch["found"] == "paused"]
@@ -108,37 +118,75 @@ def test_without_a_time_the_latest_ones_are_audited(shop: Shop) -> None:
     assert (end - begin).total_seconds() == pytest.approx(86_400, abs=1)
 
 
+@pytest.mark.parametrize("since", ["lately", "a time"])
 def test_of_all_jobs_as_many_as_there_is_time_for(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    shop: Shop, since: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What was left out is said, with how to go on; in the end each job was audited once."""
-    monkeypatch.setattr(_recent, "PATIENCE", 0)
-    monkeypatch.setattr(_recent, "PAGE", 3)
+    monkeypatch.setattr(_bounded, "PATIENCE", 0)
+    monkeypatch.setattr(_bounded, "PAGE", 3)
     for name, value in shop.environment.items():
         monkeypatch.setenv(name, value)
-    audited, words = [], ["audit", "--json"]
+    from_ = ["--from", "2026-01-01"] if since == "a time" else []
+    audited, words = [], ["audit", "--json", *from_]
     for expected in (3, 3, 1):
         assert invoke(words) in (0, 1)  # another test takes a line away
         told = capsys.readouterr()
         found = json.loads(told.out)
         assert len(found) == expected
         audited += [each["job"] for each in found]
-        words = ["audit", "--json", "--after-job", audited[-1]]
+        words = ["audit", "--json", "--after-job", audited[-1], *from_]
         assert (f"only 3 were looked at, up to {audited[-1]}: --after-job" in told.err) is (expected == 3)
     assert audited == sorted(job["name"] for job in json.loads(shop.ask("jobs", "--json")))
+    assert invoke(["audit", "--json", "--complete", *from_]) in (0, 1)
+    assert [each["job"] for each in json.loads(capsys.readouterr().out)] == audited
+
+
+def test_a_job_with_too_many_times_is_audited_if_that_is_asked_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alone it is refused with the remedy; among all jobs that is said of it, and the others are audited."""
+    monkeypatch.setattr(_bounded, "AT_ONCE", 2)
+    for name, value in shop.environment.items():
+        monkeypatch.setenv(name, value)
+    words = ["audit", "tick", "--json", "--from", "2026-01-01"]
+    assert invoke(words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "job tick has more scheduled times between the two than are audited within a second" in said.err
+    assert "--complete" in said.err
+    assert invoke([*words, "--complete"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["counts"]["ran once"] > 2
+    monkeypatch.setattr(_bounded, "PATIENCE", 60)
+    assert invoke(["audit", "--json", "--from", "2026-01-01"]) in (0, 1)
+    by_job = {each["job"]: each for each in json.loads(capsys.readouterr().out)}
+    assert (by_job["tick"]["counts"], len(by_job["tick"]["notes"])) == ({}, 1)
+    assert "--complete" in by_job["tick"]["notes"][0]
+    assert "--complete" not in str(by_job["slow"]["notes"])
+
+
+def test_progress_is_shown_to_who_waits(shop: Shop) -> None:
+    """In a terminal, of an audit that goes through all jobs."""
+    _, shown = in_a_terminal(shop, "audit", "--complete")
+    assert "7 jobs audited, up to tick" in shown
+    assert "jobs audited" not in shop.run("audit", "--complete").stderr
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["audit", "report", "--to", "2026-01-01"], "--to goes with --from"),
-        (["audit", "report", "--after-job", "reply"], "--after-job goes with neither JOB nor --from"),
+        (["audit", "report", "--after-job", "reply"], "--after-job goes with all jobs, not with one"),
         (["audit", "repot"], "did you mean 'report'"),
         (["audit", "report", "--from", "soon"], "--from 'soon' is no instant; write e.g. 2026-12-24"),
         (["audit", "report", "--from", "2026-01-02", "--to", "2026-01-01"], "--to is before --from"),
         (["audit", "report", "--from", "2999-01-02"], "nothing was due between the two"),
         (["audit", "repot", "--from", "2026-01-01"], "did you mean 'report'"),
-        (["audit", "--from", "2026-01-01", "--app", "no-such-app"], "the store knows no job of this app"),
+        (
+            ["audit", "--from", "2026-01-01", "--app", "no-such-app"],
+            "the store knows no job of app no-such-app",
+        ),
         (["audit", "--from", "2026-01-01", "--backend", "ram"], "the ram backend keeps an app within its"),
     ],
 )

@@ -19,6 +19,7 @@ CHECKS = [
         "clocks",
         "releases",
         "definitions",
+        "loops",
         "places",
         "jobs",
         "overdue",
@@ -91,7 +92,7 @@ def test_a_store_that_does_not_answer_is_a_finding(
     (found,) = json.loads(capsys.readouterr().out)
     assert (found["check"], found["verdict"]) == ("store", "fail")
     assert "ConnectionError" in found["detail"]
-    assert "is it up, is the address right" in found["remedy"]
+    assert "is Redis up, and reached at" in found["remedy"]
 
 
 def test_an_app_that_is_none(closed_shop: Shop) -> None:

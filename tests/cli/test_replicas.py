@@ -50,6 +50,7 @@ def test_a_run_is_cancelled(shop: Shop) -> None:
     shop.until(lambda: running(shop, "slow") == [])
     (line,) = json.loads(shop.ask("history", "slow", "--json"))
     assert (line["status"], line["detail"]) == ("failed", "it was cancelled by hand\nwaiting for ever")
+    assert "it was cancelled by hand; waiting for ever" in shop.ask("history", "slow")
     assert shop.ask("cancel", "slow", status=1) == "slow: no run is under way\n"
 
 
@@ -76,7 +77,7 @@ def test_the_living_replicas_are_listed(shop: Shop) -> None:
     (replica,) = json.loads(shop.ask("replicas", "--json"))
     assert set(replica) == {
         *("id", "host", "pid", "version", "started_at", "beat_at", "offset", "jobs", "running"),
-        *("concurrency", "differing"),
+        *("concurrency", "differing", "loop_blocked", "threads", "in_threads"),
     }
     assert replica["version"] == version("schedcore")
     assert replica["jobs"] == 7
@@ -139,7 +140,7 @@ def test_a_payload_is_kept_of_what_was_given_up_only(closed_shop: Shop) -> None:
         (["replicas", "--app", "no such"], "'no such'"),
         (["dead", "lst"], "No such command 'lst'"),
         (["dead", "list", "repot"], "did you mean 'report'"),
-        (["dead", "list", "--app", "no-such-app"], "the store knows no job of this app"),
+        (["dead", "list", "--app", "no-such-app"], "the store knows no job of app no-such-app"),
         (["dead", "show", "report"], "Missing argument 'KEY'"),
         (["dead", "show", "report", "k"], "job report has no dead run with the key 'k'; there are: none"),
         (["dead", "retry", "repot", "k"], "did you mean 'report'"),

@@ -89,12 +89,37 @@ def test_each_of_three_replicas_is_told(trio: Shop) -> None:
         assert by_check[check]["verdict"] == "ok", by_check[check]
 
 
-def test_a_narrow_terminal_hides_nothing(trio: Shop) -> None:
-    """What does not fit is folded, not cut."""
-    status, shown = in_a_terminal(trio, "jobs", columns=60)
-    assert status == 0
-    assert max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()) <= 60
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize("words", [["jobs"], ["replicas"], ["history", "failing"], ["doctor"]])
+def test_a_narrow_terminal_hides_nothing(trio: Shop, words: list[str], columns: int) -> None:
+    """What does not fit is folded between words, or told line by line: nothing is cut, and no word is."""
+    trio.ask("trigger", "failing", "--wait", "20", status=1)
+    replicas = [each["id"] for each in json.loads(trio.ask("replicas", "--json"))]
+    status, shown = in_a_terminal(trio, *words, columns=columns)
+    assert status in (0, 1)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert max(len(line) for line in shown.splitlines()) <= columns
     assert "…" not in shown
+    if words[0] in ("replicas", "doctor"):
+        assert all(replica in shown for replica in replicas)
+    elif words[0] == "history":
+        assert "ValueError:" in shown
+        assert any(replica in shown for replica in replicas)
+    else:
+        assert re.search(r"\d\d:\d\d:\d\d\+00:00", shown)
+
+
+def test_words_that_matter_are_coloured_in_a_terminal(trio: Shop) -> None:
+    """Unless NO_COLOR says otherwise; piped, nothing is."""
+    trio.ask("trigger", "failing", "--wait", "20", status=1)
+    _, shown = in_a_terminal(trio, "history", "failing")
+    assert "\x1b[31mfailed" in shown
+    trio.environment["NO_COLOR"] = "1"
+    try:
+        _, plain = in_a_terminal(trio, "history", "failing")
+    finally:
+        del trio.environment["NO_COLOR"]
+    assert "\x1b[3" not in plain
 
 
 @pytest.mark.parametrize("command", ASKING)
@@ -113,7 +138,7 @@ def test_a_store_that_is_away_is_told_in_a_line(
     else:
         said = refused(*words, status=1)
         assert "the store did not answer (ConnectionError" in said
-        assert said.endswith("try again\n")
+        assert "is Redis up, and reached at redis://127.0.0.1:1/0, which SCHEDCORE_REDIS_URL gives" in said
     assert time.monotonic() - begin < 5
 
 
@@ -143,6 +168,20 @@ def test_whoever_has_no_rights_is_told_in_a_line(
             assert "ACL LOG on the server names what was refused" in said
         finally:
             client.acl_deluser(user)
+
+
+@pytest.mark.parametrize("address", ["redis://:wrong@", "redis://nobody:wrong@"])
+def test_a_wrong_password_is_told_in_a_line(
+    refused: Ask, untouched_shop: Shop, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With where it comes from, and without showing it."""
+    wrong = untouched_shop.url.replace("redis://", address)
+    monkeypatch.setenv("SCHEDCORE_REDIS_URL", wrong)
+    said = refused("jobs", status=1)
+    assert "AuthenticationError" in said
+    where = untouched_shop.url.replace("redis://", "redis://***@")
+    assert f"user and password are part of its address, {where}, which SCHEDCORE_REDIS_URL gives" in said
+    assert "wrong" not in said
 
 
 @pytest.mark.parametrize(

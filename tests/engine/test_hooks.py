@@ -159,6 +159,32 @@ def test_nothing_waits_for_a_hook(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     assert events(caplog.records) == ["hook.dropped"]
 
 
+def test_hooks_of_the_next_start_come_behind_those_of_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a stop did not wait for them: one after the other, in order, and never two at once."""
+    monkeypatch.setattr(hooks_module, "AT_END", 0.1)
+    release, begun, ended = threading.Event(), [], []
+    s = scheduler(app="hooked")
+
+    @s.on_success
+    def slow(line: RunInfo) -> None:
+        begun.append(line.key)
+        if line.key == "1":
+            release.wait(20)
+        ended.append(line.key)
+
+    s.add_job("a", RARELY, lambda: None)
+    for key in ("1", "2"):
+        with s:
+            assert s.blocking.trigger("a", key=key, wait=True, timeout=5).outcome == "succeeded"
+            until(lambda: bool(begun))
+    with s:
+        assert s.blocking.trigger("a", key="3", wait=True, timeout=5).outcome == "succeeded"
+        assert (begun, ended) == (["1"], [])
+        release.set()
+        until(lambda: len(ended) == 3)
+    assert begun == ended == ["1", "2", "3"]
+
+
 def test_what_a_hook_raises_harms_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Errors, even SystemExit, are logged with job and hook; the hooks behind are called."""
     s = scheduler(app="hooked")
@@ -259,11 +285,12 @@ def test_each_thread_ends_with_its_own_calls(monkeypatch: pytest.MonkeyPatch) ->
     tell(hooks, "first")
     hooks.close()
     tell(hooks, "second")
-    until(lambda: len(seen) == 2)
     tell(hooks, "second")
     hooks.close()
+    assert len(seen) == 1
     go_on.set()
     until(lambda: len(seen) == 4)
+    assert [job for job, _ in seen] == ["first", "first", "second", "second"]
     by_thread = {thread: {job for job, by in seen if by is thread} for _, thread in seen}
     assert sorted(map(sorted, by_thread.values())) == [["first"], ["second"]]
     until(lambda: not any(thread.is_alive() for thread in by_thread))

@@ -42,7 +42,17 @@ def found(
     now: float = 1000,
     pauses: tuple[Pause, ...] = (),
 ) -> Audit:
+    """Audit a job whose counters, if the test gives none, are the sums of its lines."""
+    if not job.counters:
+        job = attrs.evolve(job, counters=sums(lines))
     return audit("a", job, lines[::-1], pauses, at(after), at(until), at(now))
+
+
+def sums(lines: list[Run]) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for line in lines:
+        counted[line.status] = counted.get(line.status, 0) + line.count
+    return counted
 
 
 def words(result: Audit) -> list[tuple[int, str]]:
@@ -228,3 +238,65 @@ def test_the_lines_behind_a_time_and_one_success_before_it_suffice() -> None:
     assert whole.counts == {"ran once": 3, "unaccounted": 1}
     some = [line for line in lines if line.scheduled_at > at(5)]
     assert found(state(9, spec), [run(4), *some], after=5, until=9) == whole
+
+
+def test_what_is_lacking_in_a_trimmed_history_is_told_and_not_what_was_trimmed() -> None:
+    """A job that had more lines than are kept has as many as are kept: of the newest times."""
+    spec = Spec("@every 1s", options=Options(history=4))
+    job = state(20, spec, counters={"succeeded": 20}, manual={"succeeded": 0})
+    kept = [run(number) for number in range(17, 21)]
+    assert words(found(job, kept, until=20)) == [(16, "unknown"), (4, "ran once")]
+    for gone in range(4):
+        lines = kept[:gone] + kept[gone + 1 :]
+        result = found(job, lines, until=20)
+        assert result.counts == {"unknown": 16, "unaccounted": 1, "ran once": 3}
+        (nowhere,) = [each for each in result.stretches if each.found == "unaccounted"]
+        assert nowhere.first == to_datetime(at(17 + gone))
+    assert found(job, [], until=20).counts == {"unknown": 16, "unaccounted": 4}
+    assert found(job, [], after=18, until=20).counts == {"unaccounted": 2}
+
+
+def test_a_line_by_hand_that_is_gone_is_no_scheduled_time() -> None:
+    """What is lacking may have been of a trigger by hand: then nothing is said of older times."""
+    spec = Spec("@every 1s", options=Options(history=4))
+    job = state(20, spec, counters={"succeeded": 20}, manual={"succeeded": 1})
+    assert found(job, [run(18), run(19), run(20)], until=20).counts == {"unknown": 17, "ran once": 3}
+
+
+def test_lines_that_the_counters_do_not_know_contradict() -> None:
+    """A line that was added, or whose status was changed; what ended since the row was read does not."""
+    job = state(4, counters={"succeeded": 3, "failed": 1})
+    lines = [run(1), run(2), run(3), run(4, Status.FAILED)]
+    assert found(job, lines, until=4).is_sound
+    changed = found(job, [*lines[:2], run(3, Status.FAILED), lines[3]], until=4)
+    assert changed.contradictions == (
+        "its lines tell of 2 failed, its counters of 1: somebody added or changed a line, or the store lost "
+        "data",
+    )
+    assert not changed.is_sound
+    assert changed.unaccounted == 0
+    open_one = state(4, counters={"succeeded": 3}, outstanding=(str(at(4)),))
+    assert found(open_one, lines, until=4).is_sound
+    assert found(job, [*lines, run(5)], until=4).is_sound
+    earlier_life = run(-5)
+    assert found(job, [earlier_life, *lines], until=4).is_sound
+
+
+def test_a_line_that_is_there_twice_contradicts() -> None:
+    """Also where the counters cannot tell, because the history is trimmed; two deliveries are two lines."""
+    job = state(9, counters={"succeeded": 90, "lost": 1})
+    assert found(job, [run(1), run(1), run(2)], until=2).contradictions == (
+        "a line of 2026-01-01T00:00:01+00:00 is there more than once: somebody added it",
+    )
+    assert found(job, [run(1, Status.LOST), run(1), run(2)], until=2).is_sound
+
+
+def test_a_stretch_that_is_wrong_contradicts() -> None:
+    """A line that tells of more or fewer times than lie between its first and its last one."""
+    job = state(9, counters={"missed": 9, "succeeded": 9})
+    right, wrong = stretch(1, 3, Status.MISSED), attrs.evolve(stretch(1, 3, Status.MISSED), count=1)
+    assert found(job, [right, run(4), run(5)]).is_sound
+    assert found(job, [wrong, run(4), run(5)]).contradictions == (
+        "a line tells of 1 times (missed) from 2026-01-01T00:00:01+00:00 to 2026-01-01T00:00:03+00:00, where "
+        "there are 3: somebody changed it",
+    )

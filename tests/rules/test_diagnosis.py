@@ -85,6 +85,16 @@ def test_no_replica_is_a_failure() -> None:
             "places",
             "1 of 2 replicas have no free place: r2",
         ),
+        (
+            replica("r2", threads=16, in_threads=16),
+            "places",
+            "on 1 of 2 replicas no thread is free: r2",
+        ),
+        (
+            replica("r2", loop_blocked=True, running=(running(NOW),)),
+            "loops",
+            "that of r2 is blocked, and no coroutine job begins there; there run a",
+        ),
     ],
 )
 def test_a_replica_that_is_not_like_the_others(other: ReplicaInfo, check: str, told: str) -> None:
@@ -100,6 +110,8 @@ def test_no_free_place_anywhere_is_a_failure() -> None:
     """Nothing can begin then."""
     full = replica(running=(running(NOW), running(NOW)))
     assert verdicts(*diagnosis.replicas([full]))["places"] == "fail"
+    assert verdicts(*diagnosis.replicas([replica(threads=1, in_threads=2)]))["places"] == "fail"
+    assert verdicts(*diagnosis.replicas([replica(loop_blocked=True)]))["loops"] == "fail"
     silent = replica(running=(running(NOW), running(NOW)), concurrency=0)  # an earlier release
     assert verdicts(*diagnosis.replicas([silent]))["places"] == "ok"
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import hiredis
 from redis.exceptions import (
+    AuthenticationError,
     ConnectionError,
     NoPermissionError,
     NoScriptError,
@@ -209,10 +210,12 @@ class Client:
             ):  # a primary that became a replica: its connections are of no use
                 await self._connector.reconnect(client)
             elif _is_forbidden(exc):
-                raise NoPermissionError(f"{exc}; {FORBIDDEN}") from None
+                exc = NoPermissionError(f"{exc}; {FORBIDDEN}")
+                exc.add_note("grant this user what it lacks, or name another one in SCHEDCORE_REDIS_URL")
             raise exc from None
-        except Exception:
+        except Exception as exc:
             self._answered = False
+            exc.add_note(_remedy(exc, repr(self._connector)))
             raise
         self._answered = True
         return answer
@@ -247,6 +250,13 @@ def _unwrapped(exc: ResponseError) -> ResponseError:
     """Redis 6.2 hides within another error what a script may not do."""
     hidden = WITHIN.search(str(exc))
     return exc if hidden is None else REFUSALS[hidden[1]](hidden[2])
+
+
+def _remedy(exc: Exception, where: str) -> str:
+    given = "which SCHEDCORE_REDIS_URL gives unless the code does"
+    if isinstance(exc, AuthenticationError):
+        return f"user and password are part of its address, {where}, {given}"
+    return f"is Redis up, and reached at {where}, {given}?"
 
 
 def _is_forbidden(exc: ResponseError) -> bool:
