@@ -23,8 +23,8 @@ from schedcore._state import (
     Overlap,
     Past,
     Pause,
+    Recent,
     Spec,
-    json_tail,
 )
 from schedcore.protocols import Kind, Run, Trigger
 
@@ -116,12 +116,22 @@ def _pauses_text(pauses: tuple[Pause, ...]) -> str:
 
 def _pause_text(pause: Pause) -> str:
     end = "null" if pause.end is None else pause.end
-    return f'{{"start":{pause.start},"end":{end},"note":{_quoted(pause.note)}{json_tail(pause.extra)}}}'
+    return f'{{"start":{pause.start},"end":{end},"note":{_quoted(pause.note)}{_tail(pause.extra)}}}'
 
 
 def _past_text(past: Past) -> str:
     fields = {"expression": past.expression, "after": past.after, "until": past.until}
-    return f"{{{encode(fields | _unusual(past, PAST))[1:-1]}{json_tail(past.extra)}}}"
+    return f"{{{encode(fields | _unusual(past, PAST))[1:-1]}{_tail(past.extra)}}}"
+
+
+def recent_text(recent: Recent) -> str:
+    """Write what is remembered of a key."""
+    detail = f',"detail":{_quoted(recent.detail)}' if recent.detail else ""
+    ended = "" if recent.ended_at is None else f',"ended_at":{recent.ended_at}'
+    return (
+        f'{{"key":{_quoted(recent.key)},"at":{recent.at},"outcome":{_quoted(recent.outcome)}'
+        f"{detail}{ended}{_tail(recent.extra)}}}"
+    )
 
 
 def _counters_text(counters: Mapping[str, int]) -> str:
@@ -129,7 +139,12 @@ def _counters_text(counters: Mapping[str, int]) -> str:
 
 
 def _more(extra: Mapping[str, object] | None) -> str:
-    return json_tail(encode(extra)) if extra else ""
+    return _tail(encode(extra)) if extra else ""
+
+
+def _tail(extra: str) -> str:
+    """Append the fields of a JSON object to those of another."""
+    return f",{extra[1:-1]}" if len(extra) > 2 else ""
 
 
 def _trigger_text(trigger: Trigger) -> str:
@@ -148,7 +163,7 @@ def _trigger_fields(trigger: Trigger) -> str:
         text += f',"payload":{_quoted(trigger.payload)}'
     if trigger.missed:
         text += f',"missed":{trigger.missed}'
-    return text + json_tail(trigger.extra)
+    return text + _tail(trigger.extra)
 
 
 def _run_text(run: Run) -> str:
@@ -181,7 +196,7 @@ def _run_text(run: Run) -> str:
 def _spec_text(spec: Spec) -> str:
     """Write a spec as text in a string, so that reading finds it again without parsing it."""
     fields = {"expression": spec.expression} | _unusual(spec, SPEC)
-    return _quoted(f'{encode(fields)[:-1]},"options":{_options_json(spec.options)}{json_tail(spec.extra)}}}')
+    return _quoted(f'{encode(fields)[:-1]},"options":{_options_json(spec.options)}{_tail(spec.extra)}}}')
 
 
 @lru_cache(maxsize=4096)
@@ -191,7 +206,7 @@ def _options_text(options: Options) -> str:
 
 def _options_json(options: Options) -> str:
     text = encode(_unusual(options, OPTIONS))
-    tail = json_tail(options.extra)
+    tail = _tail(options.extra)
     return f"{{{tail[1:]}}}" if text == "{}" else f"{text[:-1]}{tail}}}"
 
 

@@ -88,16 +88,14 @@ class Engine:
         self._failures = 0
         self.started_at: Micros = 0
         self._plain_facts = dict(facts or {})
-        self.watchdog = Watchdog(
-            backend.store, self.committer, self.clock, self.link, self.ticker, self.jobs.__contains__
-        )
+        self.ticker.has = has = self.jobs.__contains__
+        self.watchdog = Watchdog(backend.store, self.committer, self.clock, self.link, self.ticker, has)
         self.housekeeper = Housekeeper(
             backend, jobs, self.link, self.committer, self.pulse, self.reporter, replica
         )
         self._feeding: list[asyncio.Task[None]] = []
         self._undeclared: set[str] = set()
         self._loop_is_blocked = False
-        self.ticker.has = self.jobs.__contains__
         self.housekeeper.declare = self.declare
 
     async def run(self, launcher: Launcher) -> None:
@@ -163,8 +161,7 @@ class Engine:
             taken = await self.link.call(self.pulse.sweep)
             start_taken(taken, self.runner, self.reporter, self.pulse.said)
             self.runner.nudge()
-            anew = gone or was_away or self.pulse.stepped  # or the others may have taken us for gone
-            if anew:
+            if anew := gone or was_away or self.pulse.stepped:  # or the others may have taken us for gone
                 await self.committer.read(self.jobs)
             if anew or self._undeclared:
                 await self.declare(self.jobs if anew else self._undeclared)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 
-from schedcore._clock import DOUBT
+from schedcore._clock import DOUBT, LEASE
 from schedcore._draft import Outcome
 from schedcore._execute import STOPPING, Execution
 from schedcore._jobs import Job
@@ -130,8 +130,7 @@ class Runner:
 
         `said` is, by (job, key), the last progress of those that were taken over.
         """
-        coroutines = []
-        oldest = self._now() - DOUBT  # a token tells when it was claimed, by the store's clock
+        coroutines, oldest = [], self._now() - DOUBT  # a token tells when it was claimed
         self._started_at = asyncio.get_running_loop().time()
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
@@ -258,9 +257,9 @@ class Runner:
             if execution.options.on_doubt == "cancel":
                 execution.interrupt("its lease could not be renewed in time")
 
-    def give_back_stale(self, lease: Micros) -> None:
+    def give_back_stale(self) -> None:
         """Give back what has not begun within a lease."""
-        before = self._now() - lease
+        before = self._now() - LEASE
         self._release(e for e in self._handed_over() if e.received_at < before)
 
     def notes(self) -> dict[tuple[str, str], str]:
@@ -274,10 +273,10 @@ class Runner:
     async def drain(self, patience: float) -> list[Execution]:
         """Wait until all that runs has ended, `patience` seconds at most; what still runs."""
         self.accepting = False
-        loop = asyncio.get_running_loop()
-        limit = loop.time() + patience
+        now = asyncio.get_running_loop().time
+        limit = now() + patience
         self._release(list(self.held.values()))
-        while self._running and (left := limit - loop.time()) > 0:
+        while self._running and (left := limit - now()) > 0:
             self.freed.clear()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.freed.wait(), left)

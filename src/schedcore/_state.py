@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
-from json.encoder import encode_basestring_ascii as _quoted
 from typing import Literal, TypeAlias, TypeVar
 
 import attrs
@@ -128,17 +127,9 @@ class Recent:
     @cached_property
     def json(self) -> str:
         """It as it is stored, kept: there may be a thousand in a row that changes with each run."""
-        detail = f',"detail":{_quoted(self.detail)}' if self.detail else ""
-        ended = "" if self.ended_at is None else f',"ended_at":{self.ended_at}'
-        return (
-            f'{{"key":{_quoted(self.key)},"at":{self.at},"outcome":{_quoted(self.outcome)}'
-            f"{detail}{ended}{json_tail(self.extra)}}}"
-        )
+        from schedcore._encoding import recent_text
 
-
-def json_tail(extra: str) -> str:
-    """Append the fields of a JSON object to those of another."""
-    return f",{extra[1:-1]}" if len(extra) > 2 else ""
+        return recent_text(self)
 
 
 @attrs.frozen

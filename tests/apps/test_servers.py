@@ -24,6 +24,11 @@ SERVERS = [
         (*GUNICORN, "--worker-class", "asgi", "--workers", "2", "--preload", "app:app"),
         id="starlette-gunicorn-preloaded",
     ),
+    pytest.param(
+        "fastapi_app",
+        (*GUNICORN, "--worker-class", "asgi", "--workers", "3", "app:app"),
+        id="fastapi-gunicorn",
+    ),
     pytest.param("flask_app", (*GUNICORN, "app:app"), id="flask-gunicorn"),
     pytest.param("flask_app", (*GUNICORN, "--preload", "app:app"), id="flask-gunicorn-preloaded"),
     pytest.param("django_project", (*GUNICORN, "project.wsgi"), id="django-gunicorn"),

@@ -76,7 +76,8 @@ class Shop:
 
     def start(self) -> "subprocess.Popen[str]":
         """Start a replica: a process of its own, which runs the app's code."""
-        (self.directory / "shop.py").write_text(APP)
+        if not self._replicas:  # never while another one may be reading it
+            (self.directory / "shop.py").write_text(APP)
         with (self.directory / "log").open("a") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "schedcore", "run", "shop:scheduler"],

@@ -149,6 +149,7 @@ def test_a_job_with_too_many_times_is_audited_if_that_is_asked_for(
     monkeypatch.setattr(_bounded, "AT_ONCE", 2)
     for name, value in shop.environment.items():
         monkeypatch.setenv(name, value)
+    shop.until(lambda: len(json.loads(shop.ask("history", "tick", "--json"))) > 3)
     words = ["audit", "tick", "--json", "--from", "2026-01-01"]
     assert invoke(words) == 2
     said = capsys.readouterr()

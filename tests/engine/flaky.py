@@ -1,6 +1,6 @@
 """A backend over a network that can fail."""
 
-import asyncio
+import inspect
 from typing import Any
 
 import attrs
@@ -35,7 +35,7 @@ class Flaky:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._part, name)
-        if not asyncio.iscoroutinefunction(method):
+        if not inspect.iscoroutinefunction(method):
             return method
 
         async def call(*arguments: Any, **named: Any) -> Any:

@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.strict import STRICT
+
 HEAD = """
 import asyncio, os, signal, sys, threading, time
 from schedcore import Scheduler
@@ -19,7 +21,7 @@ class Process:
 
     def __init__(self, code: str) -> None:
         source = HEAD + textwrap.dedent(code)
-        command = [sys.executable, "-W", "error", "-X", "dev", "-c", source]
+        command = [sys.executable, *STRICT, "-X", "dev", "-c", source]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def line(self) -> str:

@@ -29,6 +29,7 @@ from tests.faults.checker import (
 )
 from tests.faults.proxy import Proxy
 from tests.redis.guard import guard
+from tests.strict import STRICT
 
 from schedcore import Scheduler, StoreUnavailableError
 from schedcore._state import JobState
@@ -165,7 +166,7 @@ class Cluster:
                 "clock": clock,
                 "drain": drain,
             }
-            command = [sys.executable, "-W", "error", str(WORKER), json.dumps(configuration)]
+            command = [sys.executable, *STRICT, str(WORKER), json.dumps(configuration)]
             with (self.directory / f"{name}.output").open("wb") as output:
                 process = subprocess.Popen(
                     command,

@@ -14,6 +14,7 @@ import redis.asyncio
 from redis.sentinel import Sentinel
 from tests.redis.servers import RedisServer
 from tests.redis.topologies import ClusterSet, SentinelSet
+from tests.strict import STRICT
 
 from sched_redis import RedisBackend, _connect
 from schedcore import ConfigurationError, Scheduler
@@ -205,7 +206,7 @@ def test_a_forked_child_has_connections_of_its_own(redis_url: str, app_name: str
         ask()
         s.stop()
     """
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code)]
+    command = [sys.executable, *STRICT, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
     lines = done.stdout.splitlines()
     assert lines.count("succeeded") == 42, done
