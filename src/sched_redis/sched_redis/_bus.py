@@ -33,7 +33,7 @@ TURNS = 10
 
 RENEWED_AT_ONCE = 500
 PAGE = 1000
-FIRST_READ = 32
+FIRST_READ = 16
 """How many triggers a replica that waited reads at most, so that others who wait get some; of what is left
 then, it takes as much as it has places for."""
 
