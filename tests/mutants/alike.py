@@ -101,6 +101,15 @@ class RenewsAsNamesake(RamBus):
         return attrs.evolve(renewal, mine=frozenset(mine))
 
 
+class SinceItsRenewal(RamBus):
+    """A delivery is held since it was heard of last."""
+
+    async def renew(self, held: Collection[Delivery], notes: Mapping[tuple[str, str], str]) -> Renewal:
+        for item in self._memory.delivered():
+            item.since = self._memory.clock() + 1
+        return await super().renew(held, notes)
+
+
 class GivesBackAsNamesake(RamBus):
     """Giving back asks who it is, and no more."""
 

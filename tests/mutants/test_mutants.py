@@ -165,6 +165,7 @@ CAUGHT: dict[type, str] = {
     alike.KeepsItsName: "open_and_close_are_safe_to_repeat",
     remembering(alike.SkippedIsFineHistory): "whatever_is_no_success_is_kept_as_one",
     alike.ListsTheLastOnes: "a_beat_keeps_a_replica_among_the_living_for_its_ttl",
+    alike.SinceItsRenewal: "held_tells_who_holds_what_since_when",
     alike.WaitsASecond: "receive_waits_for_the_first_and_no_longer_than_told",
     alike.SpoiltIsAnError: "a_row_that_cannot_be_read_hides_no_other",
     parts.TornLock: "of_many_that_acquire_one_name_at_once_one_has_it",

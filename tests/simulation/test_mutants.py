@@ -113,6 +113,7 @@ ALONE: dict[str, str] = {
     "RenewsAsNamesake": ONE_TOKEN,
     "GivesBackAsNamesake": ONE_TOKEN,
     "AgedHistory": HISTORY,
+    "SinceItsRenewal": READING,
     "ListsTheLastOnes": READING,
     "SkippedIsFineHistory": HISTORY,
     "KeepsItsName": "each start of a simulated replica has a backend of its own",

@@ -190,9 +190,11 @@ class StoreContract:
         holding = only(await second.store.held(), "held delivery")
         assert (holding.delivery, holding.replica, holding.note) == (delivery, "r0", ""), f"held is {holding}"
         assert before <= holding.since <= await second.store.now(), "since is not when it was delivered"
+        since = holding.since
         await first.bus.renew([delivery], {("a", delivery.trigger.key): "half of it"})
         holding = only(await second.store.held(["a"]), "held delivery")
         assert holding.note == "half of it", "the note of the last renewal is not told"
+        assert holding.since == since, "since is not when it was delivered, but when it was renewed"
         assert list(await second.store.held(["b"])) == [], "held ignored the names"
 
     @scenario("how notes are encoded")
