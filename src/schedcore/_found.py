@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 import attrs
 
 from schedcore._state import JobState, Pause
-from schedcore._telling import gist
 from schedcore._units import to_datetime
 from schedcore.protocols import Kind, Micros, Run, Status
 from schedcore.schedules import Schedule
@@ -169,6 +168,8 @@ def _with_backfill(found: Found, line: Run) -> Found:
 
 def _of_lines(lines: Sequence[Run]) -> Found:
     """Read the lines of one time, newest first: there is one, unless it was sent once more."""
+    from schedcore._telling import gist  # which logs, as nobody does who only imports schedcore
+
     ran = [line for line in lines if line.status in RAN]
     line = ran[0] if ran else lines[0]
     if not ran:
