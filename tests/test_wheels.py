@@ -19,6 +19,7 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
+from tests.strict import STRICT
 
 ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -77,7 +78,7 @@ def environment(built: Path, others: Path, tmp_path: Path) -> Callable[..., Call
         uv("venv", "--quiet", "--python", sys.executable, tmp_path / "venv", cwd=tmp_path)
         links = ("--no-index", "--find-links", built, "--find-links", others)
         uv("pip", "install", "--quiet", "--python", python, *links, *requirements, cwd=tmp_path)
-        return lambda code: run(python, "-I", "-W", "error", "-c", code, cwd=tmp_path)
+        return lambda code: run(python, "-I", *STRICT, "-c", code, cwd=tmp_path)
 
     return make
 
@@ -226,6 +227,7 @@ def test_a_backend_beside_the_source_is_not_an_installed_one(
 
 THE_SUITE = """
 import pytest
+from tests.strict import STRICT
 from sched_ram import Memory, RamBackend
 from schedcore.testing import BackendContract, World
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -313,8 +314,13 @@ def test_the_probes_of_a_replica(tmp_path: Path, start: Start) -> None:
     url, opener = f"http://{where}/ready", urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def ready() -> bool:
-        with suppress(OSError), opener.open(url, timeout=5) as answer:
-            return bool(answer.status == 200)
+        try:
+            with opener.open(url, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except urllib.error.HTTPError as error:
+            error.close()  # it is an answer, too
+        except OSError:
+            pass
         return False
 
     running.until(ready, "ready")

@@ -272,7 +272,7 @@ def test_what_a_later_release_wrote_is_kept(data: bytes) -> None:
         (b'{"format":1,"type":[]}', "unhashable"),
         (b'{"format":1,"type":"plain","value":NaN}', "NaN is no JSON"),
         (b'{"format":1,"type":"plain","value":"\xff"}', "ascii"),
-        (b'{"format":1,"type":"plain","value":' + b"[" * 100_000, "recursion"),
+        (b'{"format":1,"type":"plain","value":' + b"[" * 100_000, "while decoding a JSON array"),
         (dump(JOB).replace(b'"since":1', b'"since":0.1'), "an instant cannot be 0.1"),
         (dump(JOB).replace(b'"succeeded":3', b'"succeeded":true'), "counters cannot be"),
         (dump(JOB).replace(b'"outstanding":["1"', b'"outstanding":[1'), "a key cannot be 1"),
