@@ -227,7 +227,6 @@ def test_a_backend_beside_the_source_is_not_an_installed_one(
 
 THE_SUITE = """
 import pytest
-from tests.strict import STRICT
 from sched_ram import Memory, RamBackend
 from schedcore.testing import BackendContract, World
 

@@ -172,8 +172,7 @@ class Engine:
         """Stop taking, let runs end for `drain` seconds, hand back the rest; the names of what runs on."""
         belongs_to(self.app, self.replica)
         self._working = False
-        for task in self._feeding:
-            task.cancel()
+        await _leaving.end_feeding(self._feeding)
         return await _leaving.end_runs(self.runner, self.reporter, drain)
 
     async def give_up(self) -> None:

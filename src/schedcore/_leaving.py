@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from schedcore._execute import STOPPING
@@ -16,6 +16,14 @@ log = logging.getLogger("schedcore")
 
 STUBBORN = 6.0
 """How many seconds a stop waits for coroutines that it has cancelled: one may refuse to end."""
+
+
+async def end_feeding(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Stop sending and receiving; what has just been received may have to be given back."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=1)
 
 
 async def end_runs(runner: Runner, reporter: Reporter, drain: float) -> list[str]:

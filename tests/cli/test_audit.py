@@ -18,7 +18,9 @@ def test_each_time_of_a_job_is_found(shop: Shop) -> None:
     shop.ask("pause", "tick", "--note", "stocktaking")
     shop.until(lambda: (datetime.now(UTC) - begin).total_seconds() > 2)
     shop.ask("resume", "tick")
-    shop.until(lambda: len(json.loads(shop.ask("history", "tick", "--status", "succeeded", "--json"))) > 2)
+    resumed = datetime.now(UTC).isoformat()
+    ran = ("history", "tick", "--status", "succeeded", "--after", resumed, "--json")
+    shop.until(lambda: json.loads(shop.ask(*ran)))
     (found,) = json.loads(shop.ask("audit", "tick", "--from", begin.isoformat(), "--json"))
     assert set(found) == {
         "job",

@@ -1,12 +1,15 @@
 """An engine goes on firing after what its server may do to it at the worst moment."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from tests.redis.servers import RedisServer, until
+from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend
 from schedcore import Scheduler
+from schedcore.testing.world import SECOND, send, trigger
 
 LIMIT = 30
 
@@ -96,3 +99,33 @@ def test_a_loss_is_told_once_though_nothing_is_written_for_a_while() -> None:
             assert scheduler.blocking.health().losses == 1
         finally:
             scheduler.stop(0)
+
+
+def test_who_stops_while_it_receives_leaves_nothing_behind(redis_url: str) -> None:
+    """The answer is still on its way when it is cancelled: what it had claimed goes to the others at once."""
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        stopping, other = await world.make_backends(2)
+        assert isinstance(stopping, RedisBackend)
+        run, claimed = stopping._client.run, asyncio.Event()
+
+        async def slowly(name: str, *arguments: Any) -> Any:
+            answer = await run(name, *arguments)
+            if name == "claim":
+                claimed.set()
+                await asyncio.sleep(0.1)
+            return answer
+
+        stopping._client.run = slowly  # type: ignore[method-assign]  the network is no faster
+        await send(other, trigger("a"))
+        receiving = asyncio.create_task(stopping.bus.receive(frozenset("a"), 10, 5 * SECOND))
+        await claimed.wait()
+        receiving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+        (delivery,) = await other.bus.receive(frozenset("a"), 10, SECOND)
+        assert (delivery.trigger.job, delivery.number) == ("a", 1)
+        await world.close()
+
+    asyncio.run(scenario())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -63,7 +64,7 @@ class RedisBus:
         if not isinstance(locker, RedisLocker):
             return [await self._commit_locked(step, locker) for step in steps]
         answers: list[Answer] = []
-        for chunk in _chunks(steps):
+        for chunk in _wire.chunks(steps, CHUNK):
             answers += await self._commit_chunk(chunk)
         return answers
 
@@ -175,6 +176,17 @@ class RedisBus:
         return claimed
 
     async def _claim(self, wanted: Iterable[tuple[str, str, str]], count: int) -> tuple[Sequence[Any], int]:
+        """Claim, and read `count` more; cancelled meanwhile, offer to all what was claimed by then."""
+        asking = asyncio.ensure_future(self._ask_for(wanted, count))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            with suppress(Exception):  # without an answer it lapses
+                claimed, _ = await asking
+                await self._offer([part for said in claimed for part in (said[3], said[0])], 0)
+            raise
+
+    async def _ask_for(self, wanted: Iterable[tuple[str, str, str]], count: int) -> tuple[Sequence[Any], int]:
         keys = self._client.keys
         claimed, strange, looked = await self._client.run(
             "claim",
@@ -279,18 +291,6 @@ class RedisBus:
         """Leave word for the holder's next renewal."""
         name = trigger_name(job, key)
         return bool(await self._client.run("cancel", [self._client.keys.triggers], (name,)))
-
-
-def _chunks(steps: Sequence[Step]) -> Iterator[Sequence[Step]]:
-    begin = weight = 0
-    for place, step in enumerate(steps):
-        own = 1 + len(step.send) + len(step.done)
-        if weight and weight + own > CHUNK:
-            yield steps[begin:place]
-            begin, weight = place, 0
-        weight += own
-    if begin < len(steps):
-        yield steps[begin:]
 
 
 def _identity(trigger: Trigger) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgpack import packb
@@ -16,6 +16,19 @@ from schedcore.protocols import Answer, Delivery, Micros, Row, Status, Step, Tri
 log = logging.getLogger("schedcore")
 
 dump = codec.dump
+
+
+def chunks(steps: Sequence[Step], most: int) -> Iterator[Sequence[Step]]:
+    """Cut steps into parts that concern at most so many rows, triggers and deliveries, or one step."""
+    begin = weight = 0
+    for place, step in enumerate(steps):
+        own = 1 + len(step.send) + len(step.done)
+        if weight and weight + own > most:
+            yield steps[begin:place]
+            begin, weight = place, 0
+        weight += own
+    if begin < len(steps):
+        yield steps[begin:]
 
 
 def encode(steps: Sequence[Step], keys: Keys) -> tuple[list[str], bytes]:
