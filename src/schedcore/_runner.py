@@ -273,13 +273,12 @@ class Runner:
     async def drain(self, patience: float) -> list[Execution]:
         """Wait until all that runs has ended, `patience` seconds at most; what still runs."""
         self.accepting = False
-        now = asyncio.get_running_loop().time
-        limit = now() + patience
         self._release(list(self.held.values()))
-        while self._running and (left := limit - now()) > 0:
-            self.freed.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.freed.wait(), left)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._running:
+                    self.freed.clear()
+                    await self.freed.wait()
         return [e for e in self.held.values() if e.began]
 
     async def stop_coroutines(self, patience: float) -> None:

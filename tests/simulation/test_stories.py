@@ -108,6 +108,11 @@ def test_a_pause_that_outlasts_its_story_ends_with_it() -> None:
     assert play(Story(1, (0, 0, 0), (plan,), (paused,), 120 * SECOND)).broken == ()
 
 
+def test_a_stop_whose_patience_ends_between_two_ticks_of_the_clock_ends() -> None:
+    """What is left of it may be less than a clock can tell; whoever waits for that waits for ever."""
+    assert play(draw(970434)).broken == ()
+
+
 def test_shrinking_keeps_what_matters() -> None:
     """Of many events the two that fail together remain, under the numbers that they had."""
     story = draw(1, minutes=4)
