@@ -85,7 +85,7 @@ class Runner:
         return max(0, free)
 
     def burst(self, triggers: int) -> None:
-        """Take note that so many were sent at once; what follows while they start prolongs nothing."""
+        """Take note that so many belong together; what follows while they start prolongs nothing."""
         now = asyncio.get_running_loop().time()
         if now >= self._burst_until:
             self._burst_until = now + min(PATIENCE, triggers * PATIENCE_EACH)
@@ -132,6 +132,7 @@ class Runner:
         """
         coroutines, oldest = [], self._now() - DOUBT  # a token tells when it was claimed
         self._started_at = asyncio.get_running_loop().time()
+        self.burst(len(deliveries) - len({d.trigger.job for d in deliveries}))  # a record writes a whole row
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
             may_begin = self.accepting and delivery.token >= oldest

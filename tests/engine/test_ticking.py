@@ -265,6 +265,37 @@ def test_bursts_that_follow_each_other_do_not_put_off_the_record_for_ever() -> N
     run_virtual(play())
 
 
+def test_many_runs_of_one_job_are_recorded_a_few_times() -> None:
+    """Each record writes the whole row: what follows of the same job is waited for, a moment."""
+
+    async def play() -> None:
+        replica = Replica(concurrency=10)
+
+        async def brief() -> None:
+            replica.note()
+            await asyncio.sleep(0.001)
+
+        replica.add("a", RARELY, brief, overlap="allow")
+        async with replica.running():
+            pass
+        for number in range(300):
+            await replica.control.trigger("a", key=str(number))
+        recorded: list[int] = []
+        commit = replica.backend.bus.commit
+
+        async def noting(steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+            recorded.extend(len(step.done) for step in steps if step.done)
+            return await commit(steps, locker)
+
+        replica.backend.bus.commit = noting
+        async with replica.running():
+            await asyncio.sleep(1)
+        assert sum(recorded) == len(replica.starts) == 300
+        assert len(recorded) <= 10
+
+    run_virtual(play())
+
+
 def test_what_ends_together_is_told_together() -> None:
     """The ends of runs that ended in one turn of the loop that runs them are recorded with one call."""
     recorded: list[int] = []
