@@ -72,10 +72,10 @@ class Engine:
         runner = self.runner = Runner(
             jobs, self.clock.now, random, concurrency=concurrency, threads=threads, observers=observers
         )
-        self.ticker = Ticker(self.committer, self.clock, random, runner.burst)
+        self.ticker = Ticker(self.committer, self.clock, random, runner.burst.begin)
         self.pulse = Pulse(backend, replica, self.clock, self.committer, runner, self._facts, random)
         self.reporter = Reporter(
-            self.committer, replica, self._give_back, runner.forget, self.ticker.caught_up, runner.calm
+            self.committer, replica, self._give_back, runner.forget, self.ticker.caught_up, runner.burst.over
         )
         self.runner.report = self.reporter.report
         self.runner.hurry = self.pulse.hurry

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 
+from schedcore._burst import Burst
 from schedcore._clock import DOUBT, LEASE
 from schedcore._draft import Outcome
 from schedcore._execute import STOPPING, Execution
@@ -21,13 +22,6 @@ log = logging.getLogger("schedcore")
 
 AHEAD = 16
 """How many plain functions may wait for a thread."""
-
-PAUSE = 0.01
-"""How many seconds without a start make the end of a burst."""
-
-PATIENCE = 0.5
-PATIENCE_EACH = 0.001
-"""How many seconds a burst takes at most: in all, and for each of its triggers."""
 
 
 class Runner:
@@ -63,7 +57,7 @@ class Runner:
         self._concurrency = concurrency
         self._threads = threads
         self._running = 0
-        self._started_at = self._burst_until = 0.0
+        self.burst = Burst()
         self._plain = 0
         self.freed = asyncio.Event()
         self._timers: dict[int, asyncio.TimerHandle] = {}
@@ -83,19 +77,6 @@ class Runner:
         elif self._blocked or not self.launcher.responsive():
             return 0
         return max(0, free)
-
-    def burst(self, triggers: int) -> None:
-        """Take note that so many belong together; what follows while they start prolongs nothing."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._burst_until:
-            self._burst_until = now + min(PATIENCE, triggers * PATIENCE_EACH)
-
-    async def calm(self) -> None:
-        """Wait while the starts of a burst follow each other: they go before the record of what has ended."""
-        now = asyncio.get_running_loop().time
-        while self.accepting and (left := min(self._burst_until, self._started_at + PAUSE) - now()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(left)
-        self._burst_until = 0.0
 
     def wanted(self) -> frozenset[str]:
         """Name the jobs that may begin here now: all, or the plain functions while the loop is blocked.
@@ -131,8 +112,6 @@ class Runner:
         `said` is, by (job, key), the last progress of those that were taken over.
         """
         coroutines, oldest = [], self._now() - DOUBT  # a token tells when it was claimed
-        self._started_at = asyncio.get_running_loop().time()
-        self.burst(len(deliveries) - len({d.trigger.job for d in deliveries}))  # a record writes a whole row
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
             may_begin = self.accepting and delivery.token >= oldest
@@ -152,6 +131,7 @@ class Runner:
                 self.launcher.plain(execution)
         if coroutines:
             self.launcher.coroutines(coroutines)
+        self.burst.started(deliveries)
 
     def _start_later(self, execution: Execution) -> None:
         """A job that kills its process shall not kill all of them at once."""

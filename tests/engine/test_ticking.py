@@ -12,6 +12,7 @@ from tests.simulation.virtual import VirtualLoop, run_virtual
 from sched_ram import RamBackend
 from sched_ram._backend import RamBus
 from schedcore import Kind, Scheduler, Status
+from schedcore._burst import Burst
 from schedcore._ticker import FIRST_CHUNK
 from schedcore.protocols import Answer, Locker, Step
 
@@ -251,16 +252,14 @@ def test_bursts_that_follow_each_other_do_not_put_off_the_record_for_ever() -> N
     """However soon the next burst starts, what ended in the first is recorded once that has had its time."""
 
     async def play() -> None:
-        replica = Replica()
-        async with replica.running() as engine:
-            runner = engine.runner
-            runner.burst(20)
-            calm = asyncio.create_task(runner.calm())
-            for _ in range(10):
-                runner.burst(20)
-                runner.start(())
-                await asyncio.sleep(0.005)
-            assert calm.done()
+        burst = Burst()
+        burst.begin(20)
+        over = asyncio.create_task(burst.over())
+        for _ in range(10):
+            burst.begin(20)
+            burst.started(())
+            await asyncio.sleep(0.005)
+        assert over.done()
 
     run_virtual(play())
 

@@ -9,8 +9,12 @@ from typing import Any
 
 import pytest
 
+from sched_redis import RedisBackend
 from sched_redis._client import Client, script
 from schedcore import Scheduler
+from schedcore._commit import Committer
+from schedcore._control import OneTry
+from schedcore._rules import ask
 
 NAMES = {script(name)[1]: name for name in ("beat", "claim", "commit", "lapsed", "renew", "rows")}
 
@@ -37,6 +41,14 @@ async def until(holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < limit, "it did not happen in time"
         await asyncio.sleep(0.01)
+
+
+async def trigger_all(backend: RedisBackend, jobs: list[str]) -> None:
+    """Trigger each once by hand, as a process without an engine does."""
+    await backend.open("sender")
+    now = await backend.store.now()
+    await Committer(backend, OneTry(), "sender").apply(jobs, lambda row, _: ask(row, "k", None, now)[1])
+    await backend.close()
 
 
 def test_a_single_fire_takes_four_round_trips(
@@ -115,3 +127,43 @@ def test_an_idle_replica_sends_less_than_a_command_a_second(
 
     sent, seconds = asyncio.run(main())
     assert sum(sent.values()) <= seconds, sent
+
+
+def test_who_has_places_again_asks_for_more_before_the_record_of_what_has_ended(
+    app_name: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server claims the next ones while the replica forms that record, a third faster in all."""
+    number, ran = 200, 0
+
+    async def job() -> None:
+        nonlocal ran
+        ran += 1
+
+    def scheduler() -> Scheduler:
+        made = Scheduler(app_name, backend="redis", url=redis_url, concurrency=50)
+        for each in range(number):
+            made.add_job(f"job-{each}", "@every 24h", job)
+        return made
+
+    async def main() -> list[str]:
+        order: list[str] = []
+        send = Client._send
+
+        async def note(self: Client, patience: float, *command: Any) -> Any:
+            if command[0] == "EVALSHA":
+                order.append(NAMES.get(command[1], ""))
+            return await send(self, patience, *command)
+
+        async with scheduler():
+            pass
+        await trigger_all(RedisBackend(app_name, url=redis_url), [f"job-{each}" for each in range(number)])
+        with monkeypatch.context() as patch:
+            patch.setattr(Client, "_send", note)
+            async with scheduler():
+                await until(lambda: ran == number)
+        return order
+
+    order = asyncio.run(main())
+    first = order.index("claim")
+    recorded = order.index("commit", first)
+    assert order[first:recorded].count("claim") >= 3, order

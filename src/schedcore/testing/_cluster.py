@@ -7,6 +7,7 @@ import heapq
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -149,9 +150,9 @@ class Cluster:
         log.handlers, log.propagate, log.disabled = [handler], False, False
         log.setLevel(logging.WARNING)
         try:
-            self._play()
+            with closing(self):
+                self._play()
         finally:
-            self.close()
             log.handlers, log.propagate, log.disabled = kept[0], kept[1], kept[3]
             log.setLevel(kept[2])
 
