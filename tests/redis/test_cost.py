@@ -3,18 +3,20 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from sched_redis import RedisBackend
+from sched_redis._bus import RedisBus
 from sched_redis._client import Client, script
 from schedcore import Scheduler
 from schedcore._commit import Committer
 from schedcore._control import OneTry
 from schedcore._rules import ask
+from schedcore.protocols import Locker, Step
 
 NAMES = {script(name)[1]: name for name in ("beat", "claim", "commit", "lapsed", "renew", "rows")}
 
@@ -147,23 +149,24 @@ def test_who_has_places_again_asks_for_more_before_the_record_of_what_has_ended(
 
     async def main() -> list[str]:
         order: list[str] = []
-        send = Client._send
+        ask_for, commit = RedisBus._ask_for, RedisBus.commit
 
-        async def note(self: Client, patience: float, *command: Any) -> Any:
-            if command[0] == "EVALSHA":
-                order.append(NAMES.get(command[1], ""))
-            return await send(self, patience, *command)
+        async def asking(self: RedisBus, wanted: Any, count: int) -> Any:
+            order.append("ask for more" if not wanted else "ask for these")
+            return await ask_for(self, wanted, count)
+
+        async def committing(self: RedisBus, steps: Sequence[Step], locker: Locker) -> Any:
+            order.extend(["record"] * any(step.done for step in steps))
+            return await commit(self, steps, locker)
 
         async with scheduler():
             pass
         await trigger_all(RedisBackend(app_name, url=redis_url), [f"job-{each}" for each in range(number)])
         with monkeypatch.context() as patch:
-            patch.setattr(Client, "_send", note)
+            patch.setattr(RedisBus, "_ask_for", asking)
+            patch.setattr(RedisBus, "commit", committing)
             async with scheduler():
                 await until(lambda: ran == number)
         return order
 
-    order = asyncio.run(main())
-    first = order.index("claim")
-    recorded = order.index("commit", first)
-    assert order[first:recorded].count("claim") >= 3, order
+    assert asyncio.run(main())[:3] == ["ask for these", "ask for more", "record"]

@@ -38,13 +38,13 @@ INCLUDED = re.compile(rb"^-- include (\w+)$", re.MULTILINE)
 @cache
 def script(name: str) -> tuple[bytes, str]:
     """Read a script of this package with its parts, and tell the hash by which a server knows it."""
-    folder = files("sched_redis").joinpath("lua")
-    parts = folder.joinpath("parts")
-    source = INCLUDED.sub(
-        lambda part: parts.joinpath(f"{part[1].decode()}.lua").read_bytes().rstrip(),
-        folder.joinpath(f"{name}.lua").read_bytes(),
-    )
+    source = _with_parts(name)
     return source, sha1(source, usedforsecurity=False).hexdigest()
+
+
+def _with_parts(name: str) -> bytes:
+    text = files("sched_redis").joinpath("lua", f"{name}.lua").read_bytes()
+    return INCLUDED.sub(lambda part: _with_parts(f"parts/{part[1].decode()}").rstrip(), text)
 
 
 BLOCK = 5.0

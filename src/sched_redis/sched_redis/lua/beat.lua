@@ -13,6 +13,7 @@ local function text(instant) return string.format('%.0f', instant) end
 -- include anew
 -- include row_locks
 -- include names
+-- include consumers
 call('HSETNX', meta, 'epoch', ARGV[5])
 local known = call('HMGET', meta, 'epoch', 'newest', 'beat')
 local gap = known[3] and now - tonumber(known[3]) or 0
@@ -32,12 +33,6 @@ for _, gone in ipairs(call('ZRANGEBYSCORE', alive, '-inf', text(now))) do
 end
 if tonumber(call('HGET', meta, 'locked_until') or now) < now then forget_row_locks() end
 put_back_names()
-local consumers = redis.pcall('XINFO', 'CONSUMERS', stream, group)
-for _, consumer in ipairs(consumers.err and {} or consumers) do -- {"name", name, "pending", pending, ...}
-  if consumer[4] == 0 and not call('ZSCORE', alive, consumer[2]) then
-    call('XGROUP', 'DELCONSUMER', stream, group, consumer[2])
-  end
-end
 local run_id = string.match(call('INFO', 'server'), 'run_id:(%w+)')
 local living = call('ZRANGE', alive, 0, -1)
-return {text(now), known[1], known[2] or '0', text(gap), run_id or '', living, consumers.err and 1 or 0}
+return {text(now), known[1], known[2] or '0', text(gap), run_id or '', living, remove_consumers()}

@@ -8,20 +8,19 @@
 
 local meta, stream, triggers, parked = unpack(KEYS)
 local call, group, replica, lease_ms = redis.call, ARGV[1], ARGV[2], ARGV[3]
-local time, wanted, claimed, strange = redis.call('TIME'), {}, {}, {}
+local time, wanted, listed, strange = redis.call('TIME'), {}, {}, {}
 local now = time[1] * 1000000 + time[2]
 local known = call('HMGET', meta, 'newest', 'beat', 'no_take_over_until')
 local newest, beat, since = tonumber(known[1] or 0), tonumber(known[2]), string.format('%.0f', now)
 local may_take_over = beat and now - beat <= 4500000 and now >= tonumber(known[3] or 0)
 
-for i = 5, #ARGV, 3 do wanted[#wanted + 1] = {ARGV[i], ARGV[i + 1], ARGV[i + 2]} end
+local function want(name, id, token) wanted[#wanted + 1], listed[#listed + 1] = {name, id, token}, name end
+for i = 5, #ARGV, 3 do want(ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
 local fresh = ARGV[4] ~= '0' and call('XREADGROUP', 'GROUP', group, replica, 'COUNT', ARGV[4], 'STREAMS', stream, '>')
-for _, entry in ipairs(fresh and fresh[1][2] or {}) do wanted[#wanted + 1] = {entry[2][2], entry[1], '0'} end
+for _, entry in ipairs(fresh and fresh[1][2] or {}) do want(entry[2][2], entry[1], '0') end
 
 -- include hashes
 -- include take
-local listed, taken = {}, {}
-for i, item in ipairs(wanted) do listed[i] = item[1] end
 local known_as = read(triggers, listed)
 for _, item in ipairs(wanted) do
   local name, id, token = unpack(item)
@@ -33,12 +32,7 @@ for _, item in ipairs(wanted) do
   elseif there and id ~= '' and there.replica ~= '' then -- taken by name: it is its owner's pending entry
     call('XCLAIM', stream, group, there.replica, 0, id, 'JUSTID')
   elseif there and there.token == token and take(name, id, there) then
-    newest = math.max(newest + 1, now)
-    there.token, there.replica, there.since = string.format('%.0f', newest), replica, since
-    there.cancel, there.note = nil, nil
-    known_as[name] = cmsgpack.pack(there)
-    taken[#taken + 1], taken[#taken + 2] = name, known_as[name]
-    claimed[#claimed + 1] = {there.token, there.number, there.data, name}
+    known_as[name] = own(name, there)
   end
 end
 write(taken, 'HSET', triggers)

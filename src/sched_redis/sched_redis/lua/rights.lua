@@ -15,43 +15,18 @@ local function try(...)
   end
 end
 
-for _, command in ipairs({'HSET', 'HSETNX'}) do try(command, hash, 'a', '1') end
-for _, command in ipairs({'HGET', 'HMGET', 'HDEL'}) do try(command, hash, 'a') end
-for _, command in ipairs({'HGETALL', 'HLEN'}) do try(command, hash) end
-try('ZADD', zset, 1, 'a')
-try('ZSCORE', zset, 'a')
-try('ZRANGE', zset, 0, -1)
-try('ZRANGEBYLEX', zset, '-', '+')
-try('ZRANGEBYSCORE', zset, '-inf', '+inf')
-try('ZREM', zset, 'b')
-try('LPUSH', list, 'a')
-try('LRANGE', list, 0, -1)
-try('LINDEX', list, 0)
-try('LPOS', list, 'a')
-try('LTRIM', list, 0, 9)
-try('RPOP', list)
-try('SADD', set, 'a')
-try('SISMEMBER', set, 'a')
-try('SMEMBERS', set)
-try('SCARD', set)
-try('SREM', set, 'b')
-try('SET', text, 'a')
-try('GET', text)
-try('EXISTS', text)
-try('PERSIST', text)
-try('XGROUP', 'CREATE', stream, 'g', '0', 'MKSTREAM')
-try('XADD', stream, '1-1', 'a', 'b')
-try('XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 1, 'STREAMS', stream, '>')
-try('XPENDING', stream, 'g')
-try('XCLAIM', stream, 'g', 'c', 0, '1-1')
-try('XINFO', 'CONSUMERS', stream, 'g')
-try('XINFO', 'GROUPS', stream)
-try('XGROUP', 'DELCONSUMER', stream, 'g', 'c')
-try('XRANGE', stream, '-', '+')
-try('XLEN', stream)
-try('XACK', stream, 'g', '1-1')
-try('XDEL', stream, '1-1')
-try('INFO', 'server')
-try('TIME')
+for _, words in ipairs({
+  {'HSET', hash, 'a', '1'}, {'HSETNX', hash, 'a', '1'}, {'HGET', hash, 'a'}, {'HMGET', hash, 'a'}, {'HDEL', hash, 'a'},
+  {'HGETALL', hash}, {'HLEN', hash}, {'ZADD', zset, 1, 'a'}, {'ZSCORE', zset, 'a'}, {'ZRANGE', zset, 0, -1},
+  {'ZRANGEBYLEX', zset, '-', '+'}, {'ZRANGEBYSCORE', zset, '-inf', '+inf'}, {'ZREM', zset, 'b'}, {'LPUSH', list, 'a'},
+  {'LRANGE', list, 0, -1}, {'LINDEX', list, 0}, {'LPOS', list, 'a'}, {'LTRIM', list, 0, 9}, {'RPOP', list},
+  {'SADD', set, 'a'}, {'SISMEMBER', set, 'a'}, {'SMEMBERS', set}, {'SCARD', set}, {'SREM', set, 'b'},
+  {'SET', text, 'a'}, {'GET', text}, {'EXISTS', text}, {'PERSIST', text},
+  {'XGROUP', 'CREATE', stream, 'g', '0', 'MKSTREAM'}, {'XADD', stream, '1-1', 'a', 'b'},
+  {'XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 1, 'STREAMS', stream, '>'}, {'XPENDING', stream, 'g'},
+  {'XCLAIM', stream, 'g', 'c', 0, '1-1'}, {'XINFO', 'CONSUMERS', stream, 'g'}, {'XINFO', 'GROUPS', stream},
+  {'XGROUP', 'DELCONSUMER', stream, 'g', 'c'}, {'XRANGE', stream, '-', '+'}, {'XLEN', stream},
+  {'XACK', stream, 'g', '1-1'}, {'XDEL', stream, '1-1'}, {'INFO', 'server'}, {'TIME'},
+}) do try(unpack(words)) end
 for _, key in ipairs(KEYS) do try('PEXPIRE', key, 1) end
 return refused

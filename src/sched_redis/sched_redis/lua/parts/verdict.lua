@@ -13,25 +13,14 @@ local function is_committed() -- before, as far back as the row, or who deleted 
   return string.find(head .. ' ', ' ' .. id .. ' ', 1, true) or not new and call('LPOS', gone, id)
 end
 
+local rows_are_locked = tonumber(known[2] or 0) > now
 local function is_locked() -- by somebody whom it changed too fast for
   local lock = rows_are_locked and call('HGET', meta, 'row ' .. job)
   local ends, owner = string.match(lock or '', '^(%d+) (.*)')
   return owner and owner ~= replica and tonumber(ends) > now
 end
 
-local function not_ours(first, last) -- the places of deliveries that are no longer this replica's
-  local refused = {}
-  for i = first + 1, last, 2 do
-    local name = steps[i]
-    local item = there[name]
-    if type(item) == 'string' then item = load(item) or false end
-    there[name] = item
-    if not item or tonumber(item.token) ~= steps[i + 1] or item.replica ~= replica then
-      refused[#refused + 1] = (i + 1 - first) / 2
-    end
-  end
-  return refused
-end
+-- include ours
 
 local function verdict(others, send, done, lines) -- where each kind of pairs begins
   if expected == 0 and not seen[job] and call('LPOS', gone, id) then return 'done' end
