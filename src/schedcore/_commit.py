@@ -23,6 +23,9 @@ CHUNK = 128
 BURST = 50
 """Of more rows than this, others being faster lately, it is asked first which they have changed."""
 
+MANY, LATELY = 8, 8
+"""Others are faster if they changed so many rows of one call, until so many calls of a burst without that."""
+
 HELD_PAUSE = 0.05
 HELD_TRIES = 40
 HELD_FOR = HELD_TRIES * HELD_PAUSE
@@ -74,7 +77,7 @@ class Committer:
         self._ids = replica + among
         self._number = 0
         self._turns: dict[str, object] = {}
-        self.loses = False
+        self.loses = 0
 
     async def read(self, jobs: Collection[str]) -> None:
         """Read these rows, and the app's."""
@@ -215,8 +218,8 @@ class Committer:
         if not steps:
             return ()
         answers = await self._link.call(lambda: self._bus.commit(steps, self._locker))
-        if len(steps) > BURST:
-            self.loses = any(answer.verdict is Verdict.CHANGED for answer in answers)
+        changed = sum([answer.verdict is Verdict.CHANGED for answer in answers])
+        self.loses = LATELY if changed >= MANY else max(0, self.loses - (len(steps) > BURST))
         for step, answer in zip(steps, answers, strict=True):
             self.learn(answer.rows, dict(step.expects))
             if answer.verdict is Verdict.DONE:

@@ -116,9 +116,12 @@ class Ticker:
                 self._caught_up.set()
 
     async def _decide_all(self, due: list[str]) -> None:
+        chunks = self._chunks(len(due))
+        if len(due) > 2 * CHUNK:  # the first tells whether others are faster
+            await self._decide(due[slice(*chunks.pop(0))])
         turns = asyncio.Semaphore(1 if self._committer.loses else AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            for start, end in self._chunks(len(due)):
+            for start, end in chunks:
                 await turns.acquire()
                 task = group.create_task(self._decide(due[start:end]))
                 task.add_done_callback(lambda _: turns.release())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from msgpack import packb
@@ -10,7 +11,12 @@ from tests.redis.world import RedisWorld
 from sched_redis import RedisBackend, _changes
 from sched_redis._bus import BURST, CHUNK, RedisBus
 from sched_redis._client import Client
-from schedcore._state import JobState
+from schedcore import _ticker as ticking
+from schedcore._clock import StoreClock, SystemClock
+from schedcore._commit import Committer
+from schedcore._control import OneTry
+from schedcore._draft import Draft
+from schedcore._state import SECOND, JobState, Spec
 from schedcore.protocols import APP_ROW, Backend, Row, Step, Verdict
 from schedcore.testing.world import done, state, step, trigger
 
@@ -168,6 +174,100 @@ def test_one_look_serves_for_the_other_chunks_of_a_burst(
         return after
 
     assert asyncio.run(scenario()) == [1, 1, 2]
+
+
+def test_who_lost_a_burst_waits_as_long_as_others_go_on(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow they are: what it sent meanwhile would be in vain."""
+    sent: list[int] = []
+    commit = RedisBus._commit
+
+    async def note(self: RedisBus, steps: list[Step], *more: int) -> object:
+        sent.append(len(steps))
+        return await commit(self, steps, *more)
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        winner, loser = await world.make_backends(2)
+        rows = await lose(winner, loser, [Row(job) for job in JOBS], state(1))
+        assert isinstance(winner, RedisBackend)
+        await winner._client.call("SET", world.keys.lock("burst"), "of somebody else", "PX", 60_000)
+        monkeypatch.setattr(RedisBus, "_commit", note)
+        monkeypatch.setattr(_changes, "TURNS", 2)
+        monkeypatch.setattr(_changes, "LONGEST", 0.05)
+        losing = asyncio.create_task(
+            loser.bus.commit([step(row, data=state(-1)) for row in rows], loser.locker)
+        )
+        for row in rows:
+            await done(winner, step(row, data=state(2)))
+            await asyncio.sleep(0.01)
+        answers = await losing
+        assert {answer.verdict for answer in answers} == {Verdict.CHANGED}
+        assert max(sent) == 1, "what others were at was sent"
+        monkeypatch.undo()
+        await world.close()
+
+    asyncio.run(scenario())
+
+
+def test_who_comes_too_late_for_a_burst_sends_its_first_chunk_only(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That one tells that others are faster: fifty replicas would send the next ones all at once."""
+    sent: list[int] = []
+    commit = RedisBus._commit
+
+    async def note(self: RedisBus, steps: list[Step], *more: int) -> object:
+        sent.append(len(steps))
+        return await commit(self, steps, *more)
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        clock, jobs = StoreClock(SystemClock()), [f"job-{number}" for number in range(3 * ticking.CHUNK)]
+        replicas = [Committer(backend, OneTry(), "r") for backend in await world.make_backends(2)]
+        begin = clock.now() - SECOND
+        born = JobState(Spec("@every 1s"), begin, begin, "r0", begin)
+        await replicas[0].apply(jobs, lambda row, _: Draft(row, born) if row.data is None else None)
+        await replicas[1].read(jobs)
+        for committer in replicas:
+            sent.clear()
+            monkeypatch.setattr(RedisBus, "_commit", note)
+            ticker = ticking.Ticker(committer, clock, Random(), lambda _: None)
+            ticker.schedule(jobs)
+            await ticker._decide_all(ticker._pop_due())
+            monkeypatch.undo()
+        await world.close()
+
+    asyncio.run(scenario())
+    assert list(filter(None, sent)) == [ticking.FIRST_CHUNK]
+
+
+def test_who_has_the_turn_goes_on_with_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lost lately gives others a moment once, not with each chunk."""
+    waits: list[float] = []
+
+    class Noting(Random):
+        def uniform(self, a: float, b: float) -> float:
+            waits.append(b)
+            return super().uniform(a, b)
+
+    async def scenario() -> None:
+        world = RedisWorld(redis_url)
+        winner, loser = await world.make_backends(2)
+        rows = await lose(winner, loser, [Row(job) for job in JOBS], state(1))
+        assert isinstance(loser, RedisBackend)
+        loser.bus._changes._random = Noting()
+        monkeypatch.setattr(_changes, "TURN_MS", 60_000)
+        for mark in (2, 3, 4):
+            answers = await loser.bus.commit([step(row, data=state(mark)) for row in rows], loser.locker)
+            assert {answer.verdict for answer in answers} == {Verdict.DONE}
+            rows = [answer.rows[0] for answer in answers]
+        monkeypatch.undo()
+        await world.close()
+
+    asyncio.run(scenario())
+    assert len(waits) == 1
 
 
 def test_steps_that_send_much_travel_few_at_a_time(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from random import Random
 from typing import Any
 
 from sched_redis import _wire
@@ -26,11 +25,8 @@ else meanwhile."""
 BURST = 50
 """With more steps than this, and others who were faster lately, the rows are read first."""
 
-MOMENT = 0.05
-"""Seconds, at most, that whoever lost lately waits before it looks again what others made of a burst."""
-
-TURNS = 10
-"""How often it looks, before it sends what they did not although it is not its turn."""
+LATELY = 8
+"""After so many calls of that size in which nobody was faster, nobody is any more."""
 
 RENEWED_AT_ONCE = 500
 PAGE = 1000
@@ -52,8 +48,7 @@ class RedisBus:
         self._client = client
         self._decoder = _wire.Decoder()
         self._changes = Changes(client)
-        self._contended = False
-        self._random = Random()
+        self._contended = 0
         self._more = False
         self._unsure = False
 
@@ -72,7 +67,7 @@ class RedisBus:
         late = await self._late(steps) if self._contended and len(steps) > BURST else {}
         answers = await self._commit([step for step in steps if step.id not in late])
         lost = bool(late) or any(answer.verdict is Verdict.CHANGED for answer in answers)
-        self._contended = lost or (self._contended and len(steps) <= BURST)
+        self._contended = LATELY if lost else max(0, self._contended - (len(steps) > BURST))
         if not late:
             return answers
         in_time = iter(answers)
@@ -81,7 +76,7 @@ class RedisBus:
     async def _late(self, steps: Sequence[Step]) -> dict[str, Answer]:
         """Answer the steps whose rows somebody has changed already; who is faster gets a moment."""
         if not self._changes.is_fresh(steps) or not all(map(self._changes.has, steps)):
-            await self._look(steps)
+            await self._changes.follow(steps, self.replica)
         late = {step.id: (step, row) for step in steps if (row := self._changes.made_of(step))}
         now, rows = self._changes.now, self._changes.rows
         if unlike := [step for step, row in late.values() if row.data is None]:
@@ -90,15 +85,6 @@ class RedisBus:
             id_: self._decoder.unsent(step, Verdict.CHANGED, rows, now, None if row.data is None else row)
             for id_, (step, row) in late.items()
         }
-
-    async def _look(self, steps: Sequence[Step]) -> None:
-        """Look what others made of rows, until they did all of it, or it is this replica's turn."""
-        for waited in range(TURNS):
-            if waited:
-                await asyncio.sleep(self._random.uniform(0, MOMENT))
-            is_turn = await self._changes.read(steps, self.replica)
-            if (waited and is_turn) or all(map(self._changes.has, steps)):
-                break
 
     async def _rows(self, steps: Sequence[Step]) -> dict[str, bytes | None]:
         jobs = list(dict.fromkeys([job for step in steps for job, _ in step.expects]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from random import Random
 from typing import Any
 
 from msgpack import unpackb
@@ -16,6 +17,12 @@ from schedcore.protocols import Micros, Row, Step
 Place = tuple[int, int]
 REMEMBERED = 10_000
 """How many steps that were sent are known to have been, at least."""
+
+MOMENT, LONGEST = 0.05, 0.5
+"""Seconds, at most, that whoever lost lately waits before it looks again: at first, and later."""
+
+TURNS = 10
+"""How often in a row it sees that nobody did anything, before it sends although it is not its turn."""
 
 TURN_MS = 500
 FRESH = 1.0
@@ -32,6 +39,7 @@ class Changes:
     def __init__(self, client: Client) -> None:
         """Begin without knowing anything."""
         self._client = client
+        self._random = Random()
         self._last = (0, 0)
         self._made: dict[str, tuple[int, bytes | None]] = {}
         self._sent: set[str] = set()
@@ -47,6 +55,18 @@ class Changes:
             self._sent_before, self._sent = self._sent, set()
         self._sent.update([step.id for step in steps])
 
+    async def follow(self, steps: Sequence[Step], replica: str) -> None:
+        """Look what others made of rows, until they did all of it, or it is this replica's turn."""
+        looked, idle = int(self._has_turn()), 0  # who has it already goes on
+        while idle < TURNS:
+            before = self._last
+            is_turn = await self.read(steps, replica)
+            if (looked and is_turn) or all(map(self.has, steps)):
+                break
+            looked += 1
+            idle = idle + 1 if self._last == before else 0
+            await asyncio.sleep(self._random.uniform(0, min(LONGEST, looked * MOMENT)))
+
     async def read(self, steps: Sequence[Step], replica: str) -> bool:
         """Read what may concern these: `now` is the server's, `rows` are what they expect beside their own.
 
@@ -54,8 +74,7 @@ class Changes:
         """
         keys, others = self._client.keys, list({job for step in steps for job, _ in step.expects[1:]})
         begin = max(self._last, (min(step.expects[0][1] for step in steps) // 1000, 0))
-        loop = asyncio.get_running_loop()
-        asked = loop.time()
+        asked = asyncio.get_running_loop().time()
         entries, time, is_turn, *rows = await self._client.calls(
             ("XRANGE", keys.changes, "{}-{}".format(*begin), "+"),
             ("TIME",),
@@ -66,7 +85,11 @@ class Changes:
             self._turn_ends = asked + TURN_MS / 1000
         self._read_on(begin, [(_place(id_), made) for id_, made in entries])
         self._asked, self.now, self.rows = asked, instant(time), dict(zip(others, rows, strict=True))
-        return loop.time() < self._turn_ends
+        return self._has_turn()
+
+    def _has_turn(self) -> bool:
+        """Tell whether it is still the replica's turn."""
+        return asyncio.get_running_loop().time() < self._turn_ends
 
     def _read_on(self, begin: Place, entries: Sequence[tuple[Place, dict[bytes, bytes]]]) -> None:
         if not entries or entries[0][0] != begin:  # what was read last is gone, and maybe more behind it
