@@ -65,11 +65,6 @@ class InLoop:
         """Always."""
         return True
 
-    def kill(self) -> None:
-        """Cancel all, as the death of the process would."""
-        for task in self._tasks:
-            task.cancel()
-
     async def _run(self, execution: Execution) -> None:
         self._ended(execution, await execution.perform(_attempt_either))
 
