@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from tests.simulation.directed import story
@@ -16,6 +17,8 @@ from schedcore.testing._events import SECOND
 from schedcore.testing._invariants import violations
 from schedcore.testing._replicas import Node
 from schedcore.testing._story import Plan, jobs_of
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def played(told: Story, *acts: tuple[float, Callable[[Cluster], object]]) -> Cluster:
@@ -44,6 +47,16 @@ def runs_it(cluster: Cluster) -> Node:
     """Find the replica that began a run last."""
     pid = next(r.pid for r in reversed(cluster.books) if r.event == "start")
     return next(node for node in cluster.nodes if node.process and node.process.life.pid == pid)
+
+
+def test_a_one_off_fires_once_and_a_bygone_one_leaves_its_line() -> None:
+    """However many replicas declare it, and however often they start."""
+    times = {"soon": START + timedelta(seconds=20), "bygone": START - timedelta(seconds=20)}
+    plans = tuple(Plan(name, time.isoformat(), 1) for name, time in times.items())
+    deaths = (e.Killed(at * SECOND, who, 0) for at, who in ((15, "a"), (30, "b"), (45, "c")))
+    cluster = played(story(1, plans, *deaths))
+    assert len(starts(cluster, "soon", 20)) == 1
+    assert ends(cluster, "bygone") == [Status.MISSED]
 
 
 def test_a_loss_of_data_is_noticed_and_firing_goes_on_from_what_is_remembered() -> None:
