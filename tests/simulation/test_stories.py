@@ -82,6 +82,11 @@ def test_a_stop_whose_patience_ends_between_two_ticks_of_the_clock_ends() -> Non
     assert play(draw(970434)).broken == ()
 
 
+def test_who_cannot_hear_of_a_take_over_tries_a_run_again_beside_the_other() -> None:
+    """It was frozen, and the store is away since: each goes from attempt to attempt in its own delivery."""
+    assert play(draw(3000379).only({2, 4, 7})).broken == ()
+
+
 def test_shrinking_keeps_what_matters() -> None:
     """Of many events the two that fail together remain, under the numbers that they had."""
     story = draw(1, minutes=4)
