@@ -164,7 +164,7 @@ class Engine:
             if anew := gone or was_away or self.pulse.stepped:  # or the others may have taken us for gone
                 await self.committer.read(self.jobs)
             if anew or self._undeclared:
-                await self.declare(self.jobs if anew else self._undeclared)
+                await self.declare(self.jobs if anew else sorted(self._undeclared))
             await self.housekeeper.look(self.clock.now())
             self._failures = 0
 

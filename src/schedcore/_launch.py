@@ -55,7 +55,7 @@ class InLoop:
             task = loop.create_task(self._run(execution))
             execution.loop, execution.task = loop, task
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._let_go)
 
     def plain(self, execution: Execution) -> None:
         """Run a plain function as a coroutine that never suspends."""
@@ -65,10 +65,11 @@ class InLoop:
         """Always."""
         return True
 
-    def kill(self) -> None:
-        """Cancel all, as the death of the process would."""
-        for task in self._tasks:
-            task.cancel()
+    def _let_go(self, task: asyncio.Task[None]) -> None:
+        """Tell of a failure of ours now: the collector would tell of it some time, or never."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            task.get_loop().call_exception_handler({"message": "a run's task failed", "exception": error})
 
     async def _run(self, execution: Execution) -> None:
         self._ended(execution, await execution.perform(_attempt_either))

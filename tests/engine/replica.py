@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from tests.simulation.virtual import VirtualClock, now_us, run_virtual
+from tests.engine.virtual import VirtualClock, now_us, run_virtual
 
 from sched_ram import Memory, RamBackend
 from schedcore import RunInfo, Scheduler, Status

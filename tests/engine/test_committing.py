@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from random import Random
 
 import attrs
-from tests.simulation.virtual import run_virtual
+from tests.engine.virtual import run_virtual
 
 from sched_ram import Memory, RamBackend
 from schedcore._commit import BURST, Committer, Rule

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -16,7 +16,7 @@ from schedcore import (
     UnknownJobError,
     parse_schedule,
 )
-from schedcore.protocols import APP_ROW
+from schedcore.protocols import APP_ROW, Answer, Locker, Step, Verdict
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = START + timedelta(seconds=34)
@@ -165,6 +165,28 @@ async def test_an_edited_schedule_takes_over_when_it_is_declared(replica: Replic
         assert first == 10
         times = parse_schedule("@every 7s").upcoming(START + timedelta(seconds=15), 3)
         assert [START + timedelta(seconds=at) for at in others] == [at for at in times if at <= END]
+
+
+@virtual
+async def test_what_could_not_be_declared_is_declared_in_an_order_that_is_always_the_same(
+    replica: Replica,
+) -> None:
+    """Jobs whose rows somebody has reserved are declared with a beat, whatever the hashes of names are."""
+    commit, declared = replica.backend.bus.commit, list[str]()
+
+    async def held(steps: Sequence[Step], locker: Locker) -> Sequence[Answer]:
+        if replica.now() < 2.5:
+            return [Answer(Verdict.HELD, (), 0) for _ in steps]
+        declared.extend(step.job for step in steps)
+        return await commit(steps, locker)
+
+    replica.backend.bus.commit = held
+    names = [f"job-{number}" for number in range(10)]
+    for name in names:
+        replica.add(name, RARELY)
+    async with replica.running():
+        await asyncio.sleep(4)
+        assert declared == names
 
 
 def test_equal_jobs_of_two_schedulers_share_one_row() -> None:

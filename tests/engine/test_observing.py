@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.engine.replica import RARELY, START_US, Replica, events, scheduler, virtual
-from tests.simulation.virtual import run_virtual
+from tests.engine.virtual import run_virtual
 
 from schedcore import RunContext, Status
 from schedcore._observers import Observers

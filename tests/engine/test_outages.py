@@ -8,7 +8,7 @@ import attrs
 import pytest
 from tests.engine.flaky import ALL, FlakyBackend
 from tests.engine.replica import Replica, events
-from tests.simulation.virtual import run_virtual
+from tests.engine.virtual import run_virtual
 
 from schedcore import RunContext, Status
 from schedcore.protocols import Row, Step

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.engine.replica import RARELY, Replica, accounted, second, virtual
-from tests.simulation.virtual import now_us
+from tests.engine.virtual import now_us
 
 from sched_ram import Memory, RamBackend
 from schedcore import ConfigurationError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import attrs
-from tests.simulation.virtual import now_us, run_virtual
+from tests.engine.virtual import now_us, run_virtual
 
 from sched_ram import Memory, RamBackend
 from schedcore._commit import Committer

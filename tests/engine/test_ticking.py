@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from tests.engine.replica import RARELY, Replica, second, virtual
-from tests.simulation.virtual import VirtualLoop, run_virtual
+from tests.engine.virtual import VirtualLoop, run_virtual
 
 from sched_ram import RamBackend
 from sched_ram._backend import RamBus

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.engine.replica import RARELY, Replica, events, nothing, scheduler, second, until, virtual
-from tests.simulation.virtual import run_virtual
+from tests.engine.virtual import run_virtual
 
 from sched_ram import RamBackend
 from schedcore import _watchdog

@@ -19,7 +19,7 @@ The traps of section 9 of the design, row by row, and where each is tested; what
 | attempts counted before the work, with a limit of one | [attempts counted before the work] |
 | `next run` advanced before the enqueue succeeded | [lock, then enqueue], tests/engine/test_outages.py::test_each_call_may_fail_and_nothing_is_lost |
 | local clocks trusted | [local clocks], tests/simulation/test_cases.py::test_a_machine_whose_clock_is_off_fires_on_time |
-| an edited schedule keeps the old next run; a removed job is rescheduled for ever by old state | tests/rules/test_edits.py::test_an_edit_loses_no_time_between_the_two, tests/simulation/test_attacks.py::test_a_job_that_was_removed_while_it_was_being_decided_is_ticked_no_more |
+| an edited schedule keeps the old next run; a removed job is rescheduled for ever by old state | tests/rules/test_edits.py::test_an_edit_loses_no_time_between_the_two, tests/engine/test_housekeeping.py::test_a_job_that_was_removed_while_it_was_being_decided_is_ticked_no_more |
 | one unimportable job, one garbage entry, one lost connection ends the process | tests/test_plugins.py::test_a_broken_one_does_not_hinder_another, [garbage ends the reader], tests/engine/test_outages.py::test_one_garbage_row_does_not_stop_the_others, tests/engine/test_outages.py::test_an_outage_is_said_once_and_so_is_its_end |
 | per-minute walk over missed times | tests/schedules/test_edges.py::test_years_of_seconds_are_counted_not_walked |
 | all missed times at once under `skip` | tests/rules/test_late.py::test_late_ones_run_one_behind_the_other |

@@ -181,6 +181,17 @@ def test_closing_leaves_no_warning_behind(scheduler: Scheduler, caplog: pytest.L
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+def test_what_is_logged_on_virtual_time_names_the_schedulers_app(
+    scheduler: Scheduler, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As it does in production."""
+    scheduler.add_job("fails", "@every 1m", lambda: 1 / 0)
+    with VirtualClock("2026-01-01T00:00Z") as clock:
+        clock.start(scheduler)
+        clock.advance(minutes=1)
+    assert [record.app for record in caplog.records] == ["shop"]
+
+
 def test_a_clock_is_refused_what_it_cannot_do(scheduler: Scheduler) -> None:
     """No start that is no instant, no way back, and no blocking of a loop that runs."""
     for start in ("yesterday", "2026-01-01T00:00", datetime(2026, 1, 1)):  # noqa: DTZ001

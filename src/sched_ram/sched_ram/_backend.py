@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from sched_ram._memory import LEASE, Memory
+from sched_ram._memory import LEASE, Memory, wall_clock
 from sched_ram._neighbours import no_longer, others_run
 from schedcore.errors import ConfigurationError
 from schedcore.protocols import (
@@ -217,6 +217,8 @@ class RamStore:
             return Beat(memory.clock(), memory.epoch, memory.newest, gap, frozenset(memory.replicas))
 
     def _look_around(self, *, leaving: bool) -> None:
+        if self._memory.clock is not wall_clock:  # in another time than this machine's there is nobody else
+            return
         if leaving:
             no_longer(self._app)
             self._warned = False

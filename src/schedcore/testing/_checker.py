@@ -181,10 +181,12 @@ class Checker:
             if second.attempt <= first.attempt or second.pid != first.pid:
                 self._say("tokens", fate.at, f"{name}: started twice under token {second.token}")
         elif second.token < first.token:  # the older delivery began later: who was away may only try it again
-            if second.attempt > 1 and self._lives[second.pid].was_impaired(first.t - LEASE, second.t):
+            if second.attempt > 1 and self._hindered(self._lives[second.pid], first.t - LEASE, second.t):
                 fate.fenced += 1
             else:
                 self._say("tokens", fate.at, f"{name}: token {second.token} came after {first.token}")
+        elif second.attempt > 1:
+            return  # its delivery had begun before, which was judged then
         elif job.delivery == "at_most_once":
             self._say("at most once", fate.at, f"{name} was started twice under at most once")
         elif self._gave_back(first, second) or self._died(first, second):

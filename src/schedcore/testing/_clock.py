@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -108,9 +106,6 @@ class VirtualClock:
             self._loop.close()
 
 
-_numbers = itertools.count()
-
-
 class IdlePulse(Pulse):
     """Beats every three seconds while something runs, and once a minute while nothing does.
 
@@ -180,7 +175,7 @@ class _Started:
 
     def __init__(self, scheduler: Scheduler, loop: VirtualLoop) -> None:
         self._loop = loop
-        app = f"{scheduler.app[:150]}:{os.getpid()}:{next(_numbers)}"  # nobody's neighbour
+        app = scheduler.app
         self._jobs = dict(scheduler._jobs)
         backend: Any = _plugins.load(app, "ram", {})
         backend.memory.clock = lambda: loop.now_us

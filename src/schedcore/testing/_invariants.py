@@ -123,7 +123,8 @@ def facts(cluster: Cluster, job: str) -> JobFacts:
 def _segments(spans: Iterable[Span], state: JobState | None) -> Iterable[Segment]:
     for span in spans:
         until = span.until if span.until is not None else (state.mark if state else span.since)
-        lower, upper = bounds(span.spec, span.after, until)
+        once = span.spec.schedule.shortest_gap() is None  # it leaves its line also where it is bygone
+        lower, upper = bounds(span.spec, 0 if once else span.after, until)
         if lower < upper:
             yield Segment(span.spec.expression, lower, upper, span.spec.tz)
 
@@ -172,7 +173,8 @@ def late(cluster: Cluster, verdict: Verdict) -> list[Broken]:
 
 def _late_decisions(cluster: Cluster) -> Iterable[Broken]:
     """What is due is decided at once: nothing is missed."""
-    end = cluster.story.start + cluster.story.length
+    begin = cluster.story.start
+    end = begin + cluster.story.length
     wrong = cluster.spans_of_trouble()
     everywhere = _everywhere(cluster)
     for run in cluster.server.witness.ended:
@@ -180,7 +182,7 @@ def _late_decisions(cluster: Cluster) -> Iterable[Broken]:
             continue
         last = run.scheduled_at if run.last_at is None else run.last_at
         due = last + cluster.jobs[run.job].spec.jitter
-        if due < end - PROMPT and not any(b <= due + PROMPT and e + QUIET > due for b, e in wrong):
+        if begin <= due < end - PROMPT and not any(b <= due + PROMPT and e + QUIET > due for b, e in wrong):
             yield Broken("late", f"{run.job} {last} was missed, though nothing was wrong: {run.detail}")
 
 

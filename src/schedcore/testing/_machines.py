@@ -103,11 +103,19 @@ class Machine:
         self.loop.set_exception_handler(time.raised)
         self._time = time
 
-    def spawn(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run a coroutine here."""
+    def spawn(
+        self, coroutine: Coroutine[Any, Any, T], hears: Callable[[asyncio.Task[T]], object] | None = None
+    ) -> asyncio.Task[T]:
+        """Run a coroutine here; unless somebody `hears` of its end, the machine tells of a failure."""
         task = self.loop.create_task(coroutine)
+        task.add_done_callback(self._ended if hears is None else hears)
         self._time.wake(self)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """Tell of a failure now: the collector would tell of it some time, or never."""
+        if not self.gone and not task.cancelled() and (error := task.exception()) is not None:
+            self.loop.call_exception_handler({"message": "a task failed", "exception": error})
 
     def freeze(self) -> None:
         """Stand still: no timer is looked at, and nothing is heard."""

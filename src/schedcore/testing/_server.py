@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -118,10 +119,10 @@ class Server:
         if self.store.atomic and name != "receive":
             return await self._do(name, method, args, clears)
         answer: asyncio.Future[Any] = process.machine.loop.create_future()
-        task = self.machine.spawn(self._do(name, method, args, clears))
+        done = partial(self._answer, process, answer)
+        task = self.machine.spawn(self._do(name, method, args, clears), done)
         if name == "receive":
             self._receiving[task] = process
-        task.add_done_callback(lambda task: self._answer(process, answer, task))
         try:
             return await answer
         except asyncio.CancelledError:
