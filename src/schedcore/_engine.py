@@ -95,7 +95,6 @@ class Engine:
         )
         self._feeding: list[asyncio.Task[None]] = []
         self._undeclared: set[str] = set()
-        self._loop_is_blocked = False
         self.housekeeper.declare = self.declare
 
     async def run(self, launcher: Launcher) -> None:
@@ -238,11 +237,6 @@ class Engine:
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         await self.link.call(lambda: self.backend.bus.give_back(deliveries))
 
-    def loop_blocked(self, blocked: bool) -> None:
-        """Take note that the loop of coroutine jobs is blocked, or is not any more, for whoever asks."""
-        self._loop_is_blocked = blocked
-        self.runner.loop_blocked(blocked)
-
     def _facts(self) -> Mapping[str, object]:
         return {
             **self._plain_facts,
@@ -250,7 +244,7 @@ class Engine:
             **self.housekeeper.facts(),
             "runs": self.runner.running,
             "in_threads": sum(not e.job.is_coroutine for e in self.runner.held.values()),
-            "loop_blocked": self._loop_is_blocked,
+            "loop_blocked": self.runner.blocked,
             "offset_us": self.clock.skew,
         }
 

@@ -51,7 +51,7 @@ class Runner:
         self.observers = observers
         self._jobs = jobs
         self._names: tuple[frozenset[str], frozenset[str]] | None = None
-        self._blocked = False
+        self.blocked = False
         self._now = now
         self._random = random
         self._concurrency = concurrency
@@ -74,7 +74,7 @@ class Runner:
         free = self._concurrency - self._running
         if self._all_and_plain()[1]:
             free = min(free, self._threads + AHEAD - self._plain)
-        elif self._blocked or not self.launcher.responsive():
+        elif self.blocked or not self.launcher.responsive():
             return 0
         return max(0, free)
 
@@ -84,7 +84,7 @@ class Runner:
         The same object until that changes.
         """
         names, plain = self._all_and_plain()
-        return plain if self._blocked else names
+        return plain if self.blocked else names
 
     def _all_and_plain(self) -> tuple[frozenset[str], frozenset[str]]:
         if self._names is None:
@@ -151,14 +151,14 @@ class Runner:
         self._timers[token] = asyncio.get_running_loop().call_later(delay, begin)
 
     def _stuck(self, job: Job) -> bool:
-        return self._blocked and job.is_coroutine
+        return self.blocked and job.is_coroutine
 
     def loop_blocked(self, blocked: bool) -> None:
         """Take note that the loop of the coroutine functions is blocked, and then that it is not.
 
         What it has not begun is left to other replicas, and its places to plain functions.
         """
-        self._blocked = blocked
+        self.blocked = blocked
         if blocked:
             log.warning(
                 "the application's event loop is blocked, and coroutine jobs do not begin: a function that "

@@ -117,7 +117,7 @@ class Service:
         self._hooks.target = target
         runner = engine.runner
         launcher = OtherLoop(
-            target, self._threads, runner.ended, runner.vacated, runner.nudge, engine.loop_blocked
+            target, self._threads, runner.ended, runner.vacated, runner.nudge, runner.loop_blocked
         )
         running = self._running = asyncio.create_task(engine.run(launcher))
         self._guard = Guard(engine, self.submit, running.done)
