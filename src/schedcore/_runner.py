@@ -52,6 +52,7 @@ class Runner:
         self._jobs = jobs
         self._names: tuple[frozenset[str], frozenset[str]] | None = None
         self.blocked = False
+        self._looks_late = False
         self._now = now
         self._random = random
         self._concurrency = concurrency
@@ -68,8 +69,11 @@ class Runner:
         return self._running
 
     def places(self) -> int:
-        """Tell how many more deliveries may be taken now: none by who was frozen or cut off just now."""
-        if not self.accepting or not self.sure():
+        """Tell how many more deliveries may be taken now: none by who was frozen or cut off just now.
+
+        Nor by whom something reached late: either that, or the store's clock was set back, as a beat tells.
+        """
+        if not self.accepting or self._looks_late or not self.sure():
             return 0
         free = self._concurrency - self._running
         if self._all_and_plain()[1]:
@@ -114,7 +118,10 @@ class Runner:
         coroutines, oldest = [], self._now() - DOUBT  # a token tells when it was claimed
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
-            may_begin = self.accepting and delivery.token >= oldest
+            if late := delivery.token < oldest:
+                self._looks_late = True
+                self.hurry()
+            may_begin = self.accepting and not late
             if job is None or not may_begin or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
@@ -238,8 +245,9 @@ class Runner:
             if execution.options.on_doubt == "cancel":
                 execution.interrupt("its lease could not be renewed in time")
 
-    def give_back_stale(self) -> None:
-        """Give back what has not begun within a lease."""
+    def renewed(self) -> None:
+        """Take note of a beat, and give back what has not begun within a lease."""
+        self._looks_late = False
         before = self._now() - LEASE
         self._release(e for e in self._handed_over() if e.received_at < before)
 
