@@ -1,39 +1,21 @@
 """The store's clock is set while a replica runs, which learns of it with its next beat."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from tests.engine.flaky import Flaky, FlakyBackend
+from tests.engine.flaky import Far, FlakyBackend
 from tests.engine.replica import RARELY, Replica
 from tests.simulation.virtual import now_us, run_virtual
 
 from schedcore._state import SECOND
 from schedcore.protocols import Micros
 
-TRIP = 0.002
-
-
-class Far(Flaky):
-    """A part of a backend whose calls take two milliseconds."""
-
-    def __getattr__(self, name: str) -> Any:
-        method = super().__getattr__(name)
-        if not asyncio.iscoroutinefunction(method):
-            return method
-
-        async def call(*arguments: Any, **named: Any) -> Any:
-            await asyncio.sleep(TRIP)
-            return await method(*arguments, **named)
-
-        return call
-
 
 async def stepped(by: Micros) -> tuple[float, int]:
     """Trigger a job after the clock was set; how long until it starts, and how often it was given back."""
     plain = Replica()
     backend = FlakyBackend("app", memory=plain.memory)
-    backend.bus = bus = Far(backend.replica_bus)
+    backend.bus = Far(backend.replica_bus)
     r = Replica(backend)
     r.add("a", RARELY)
     async with r.running():
@@ -42,7 +24,7 @@ async def stepped(by: Micros) -> tuple[float, int]:
         asked = r.now()
         await plain.control.trigger("a", wait=True)
         (started,) = r.starts
-        return started - asked, bus.calls.count("give_back")
+        return started - asked, backend.bus.calls.count("give_back")
 
 
 @pytest.mark.parametrize("by", [-20, -3600, 20, 3600])

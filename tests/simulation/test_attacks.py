@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import pytest
 
@@ -167,10 +167,10 @@ def test_a_job_that_is_declared_again_while_it_is_being_retired_stays() -> None:
         housekeeper = stays.engine.housekeeper
         retire = housekeeper._retire
 
-        async def slow(job: str, now: int, orphaned_at: int) -> None:
+        async def slow(orphans: Mapping[str, int], now: int) -> None:
             stays.declare("x", "@every 60s", 1)
             await asyncio.sleep(5)
-            await retire(job, now, orphaned_at)
+            await retire(orphans, now)
 
         housekeeper._retire = slow  # the moment between decision and deletion
         await asyncio.sleep(2 * 3600)
