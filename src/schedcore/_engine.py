@@ -217,6 +217,11 @@ class Engine:
         self.runner.renamed()
         await self.declare([job.name])
 
+    def is_declaring(self, job: str) -> bool:
+        """Tell whether this replica has the job, and its declaration is not committed yet."""
+        row = self.committer.rows.get(job)
+        return self._working and job in self.jobs and not (row and isinstance(row.data, JobState))
+
     async def remove(self, job: Job) -> None:
         """Let go of a job while running; a run of it that has begun goes on."""
         self.runner.renamed()
