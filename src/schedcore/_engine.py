@@ -234,7 +234,7 @@ class Engine:
         self.ticker.hold_until = self.clock.now() + MERGE
         if not lost:
             say_moved(self.app)
-        if await put_back(self.committer) or lost:
+        if await put_back(self.committer, self.clock.now()) or lost:
             self.losses += 1
             say_lost(self.app)
         await self.declare(self.jobs)
