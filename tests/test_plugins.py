@@ -1,5 +1,6 @@
 """How a scheduler finds its backend: by name, by variable, as the only one, or given; and how it fails."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import schedcore
 from sched_ram import Memory, RamBackend
 from schedcore import ConfigurationError, Scheduler
-from schedcore._plugins import choose, load
+from schedcore._plugins import OWN_OPTIONS, choose, load
 from schedcore.errors import (
     BackendError,
     BackendImportError,
@@ -214,6 +215,27 @@ def test_unknown_options_are_refused_by_name() -> None:
     """A misspelt option is never ignored."""
     with pytest.raises(ConfigurationError, match="ram backend has no option memroy"):
         Scheduler("app", backend="ram", memroy=None)
+
+
+@pytest.mark.parametrize("backend", ["ram", "redis", RamBackend("app")], ids=str)
+def test_a_misspelt_option_of_the_scheduler_is_hinted_at(backend: str | RamBackend) -> None:
+    """It looks like one of the backend's, whose own options it is nowhere near."""
+    with pytest.raises(ConfigurationError, match=r"drian.*\(did you mean 'drain'\?\)$"):
+        Scheduler("app", backend=backend, drian=3)
+
+
+def test_a_misspelt_option_of_the_backend_is_hinted_at() -> None:
+    """The factory's signature tells what there is; options of jobs are not meant here."""
+    with pytest.raises(ConfigurationError, match=r"\(did you mean 'prefix'\?\)$"):
+        Scheduler("app", backend="redis", perfix="x")
+    with pytest.raises(ConfigurationError, match=r"no option retry.*[^?)]$"):
+        Scheduler("app", backend="redis", retry=3)  # not 'retries', which jobs have
+
+
+def test_hints_know_all_options_of_the_scheduler() -> None:
+    """An option that is added to it is one that can be misspelt."""
+    parameters = inspect.signature(Scheduler).parameters.values()
+    assert tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY) == OWN_OPTIONS
 
 
 def test_choosing_among_what_is_installed_here(monkeypatch: pytest.MonkeyPatch) -> None:

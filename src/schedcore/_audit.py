@@ -117,7 +117,7 @@ def audit(
             _add(stretches, at, find(at))
         for at in strange:
             _add(stretches, at, find.told_of(at))
-    if any(stretch.found == UNKNOWN for stretch in stretches):
+    if any(stretch.found == UNKNOWN and not stretch.detail for stretch in stretches):
         notes.append(
             f"the history reaches back to {to_datetime(find.reaches).isoformat()}: older lines are trimmed"
         )

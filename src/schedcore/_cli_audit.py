@@ -48,8 +48,9 @@ def audit(
     """Compare the schedule of JOB, or of all jobs, with the history: what became of each scheduled time.
 
     Each ran once, ran again, was skipped, missed, paused, lost or given up, is outstanding or undecided; is
-    unknown, where the history does not reach back so far; or is unaccounted for, which must not be. A line of
-    a time that was none is told as unscheduled, and on standard error what contradicts the job's counters.
+    unknown, where the history does not reach back so far, or the store lost it; or is unaccounted for, which
+    must not be. A line of a time that was none is told as unscheduled, and on standard error what contradicts
+    the job's counters.
     The exit status is 1 if there is any of the last three. What cannot be known is said on standard error.
 
     Of all jobs as many are audited as there is time for within a second, and without --from only their latest

@@ -46,6 +46,20 @@ class Caller(Protocol):
         ...
 
 
+class Patience:
+    """How long others are waited for, once, however many jobs are in their hands."""
+
+    def __init__(self) -> None:
+        """Begin when somebody has to be waited for."""
+        self._until: float | None = None
+
+    def lasts(self) -> bool:
+        """Tell whether to wait once more."""
+        now = asyncio.get_running_loop().time()
+        self._until = now + HELD_FOR if self._until is None else self._until
+        return now < self._until
+
+
 class Committer:
     """Knows the rows last seen, forms steps from what a rule says of them, and commits these in chunks.
 
@@ -102,14 +116,14 @@ class Committer:
     async def _apply(self, jobs: Sequence[str], rule: Rule, app: bool, turn: object) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
         todo: Sequence[str] = jobs
-        clock, held_since, lost = asyncio.get_running_loop().time, 0.0, Counter[str]()
+        patience, lost = Patience(), Counter[str]()
         while todo:
             # Ticker and reporter of a slow replica would change a row too fast for each other.
             again = [job for job in todo if self._turns.get(job, turn) is not turn]
             todo = [job for job in todo if self._turns.get(job, turn) is turn]
             waiting, held = bool(again), False
             for start in range(0, len(todo), CHUNK):
-                steps = await self._steps(todo[start : start + CHUNK], rule, app)
+                steps = await self._steps(todo[start : start + CHUNK], rule, app, patience)
                 for step, answer in zip(steps, await self._commit(steps), strict=True):
                     if answer.verdict is Verdict.DONE:
                         answers[step.job] = answer
@@ -118,7 +132,7 @@ class Committer:
                     if answer.verdict is Verdict.CHANGED and not waits:
                         again.append(step.job)
                         lost[step.job] += 1
-                    elif waits and (not held_since or clock() < held_since + HELD_FOR):
+                    elif waits and patience.lasts():
                         again.append(step.job)
                         held = True
                     else:
@@ -127,7 +141,6 @@ class Committer:
             often = [job for job, times in lost.items() if times >= LOST_OFTEN]
             await self._release([job for job in often if job not in again], turn)
             await self._reserve([job for job in often if job in again], turn)
-            held_since = held_since or (clock() if held else 0.0)
             if held or waiting:
                 await asyncio.sleep(HELD_PAUSE)
             todo = again
@@ -147,7 +160,7 @@ class Committer:
                 del self._turns[job]
                 await self._link.call(lambda job=job: self._locker.release(ROW + job, self._replica))  # type: ignore[misc]
 
-    async def _steps(self, jobs: Sequence[str], rule: Rule, app: bool) -> list[Step]:
+    async def _steps(self, jobs: Sequence[str], rule: Rule, app: bool, patience: Patience) -> list[Step]:
         """Form what `rule` says; rows of which it has to know what the bus holds are read, all in one call.
 
         Again, if newer ones without it were learnt meanwhile. A row that is not believed waits until what is
@@ -161,15 +174,13 @@ class Committer:
         if self.loses and len(asking) > BURST:
             await self._look(asking)
             asking = self._say(asking, rule, app, steps)
-        clock = asyncio.get_running_loop().time
-        until = clock() + HELD_FOR
         for _ in range(HELD_TRIES):
             if not asking:
                 break
             await self.read(asking)
             asking = self._say(asking, rule, app, steps, asking)
             if not self.behind.isdisjoint(asking):
-                if clock() > until:
+                if not patience.lasts():
                     break
                 await asyncio.sleep(HELD_PAUSE)
         return steps

@@ -69,6 +69,7 @@ class Control:
         self._backend = backend
         self._link = OneTry()
         self._replica = replica
+        self.declared: Callable[[str], Awaitable[None]] | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def call(self, question: Callable[[Store], Awaitable[T]]) -> T:
@@ -146,6 +147,9 @@ class Control:
 
     async def _existing(self, committer: Committer, job: str) -> None:
         await committer.read([_asked.name(job)])
+        if self.declared is not None and not isinstance(committer.rows[job].data, JobState):
+            await self.declared(job)
+            await committer.read([job])
         if not isinstance(committer.rows[job].data, JobState):
             raise UnknownJobError(job, [row.job for row in await self._all_rows()])
 
@@ -181,8 +185,7 @@ class Control:
 
     async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> None:
         """Change the pauses, and decide the times that fell in one which has ended by it."""
-        committer = self.committer()
-        at = now
+        committer, at = self.committer(), now
 
         def change_and_settle(row: Row, app: Row) -> Draft | None:
             if not isinstance(row.data, JobState):

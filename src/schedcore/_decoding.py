@@ -9,14 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from schedcore._encoding import OPTIONS, PAST, RUN, SPEC, TRIGGER, Fields, Table, encode
-from schedcore._state import NONE_YET, AppState, JobState, Options, Past, Pause, Recent, Spec, interned
+from schedcore._state import NONE_YET, AppState, JobState, Loss, Options, Past, Pause, Recent, Spec, interned
 from schedcore.protocols import Kind, Run, Status, Trigger
 
 _KINDS = {str(kind): kind for kind in Kind}
 _STATUSES = {str(status): status for status in Status}
 _JOB = frozenset(
     {"spec", "since", "mark", "declared_by", "declared_at", "outstanding", "waiting", "pauses"}
-    | {"counters", "manual", "recent", "last_success", "orphaned_at", "past"}
+    | {"counters", "manual", "recent", "last_success", "orphaned_at", "past", "losses"}
 )
 
 
@@ -68,6 +68,7 @@ def _job(fields: Fields) -> JobState:
         None if orphaned is None else _instant(orphaned),
         tuple([_past(dict(each)) for each in get("past", ())]),
         None if fields.keys() <= _JOB else {name: fields[name] for name in fields if name not in _JOB},
+        tuple([_loss(dict(each)) for each in get("losses", ())]),
     )
 
 
@@ -83,6 +84,11 @@ def _pauses(each: Iterable[Fields]) -> tuple[Pause, ...]:
 def _pause(fields: Fields) -> Pause:
     start, end, note = fields.pop("start"), fields.pop("end"), fields.pop("note")
     return Pause(_instant(start), None if end is None else _instant(end), _text(note), _extra(fields))
+
+
+def _loss(fields: Fields) -> Loss:
+    after, until = fields.pop("after"), fields.pop("until")
+    return Loss(_instant(after), _instant(until), _extra(fields))
 
 
 def _past(fields: Fields) -> Past:

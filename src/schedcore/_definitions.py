@@ -8,13 +8,16 @@ import attrs
 
 from schedcore._draft import Draft, Outcome
 from schedcore._rules import tick, undecided, unreadable
-from schedcore._state import SECOND, JobState, Past, Pause, Spec
+from schedcore._state import SECOND, JobState, Loss, Past, Pause, Spec
 from schedcore.errors import ScheduleError
 from schedcore.protocols import Micros, Row, Run, Status
 
 HOUR: Micros = 3600 * SECOND
+MINUTE: Micros = 60 * SECOND
 PAST = 16
 """How many schedules of the past a row remembers."""
+LOSSES = 16
+"""And how many losses of data."""
 
 RETIRED_UNRUN = Outcome(Status.LOST, "the job was retired before it ran", attempt=0)
 
@@ -123,8 +126,10 @@ def orphaned(row: Row, alive: Collection[str], now: Micros, restart: Micros) -> 
     return draft
 
 
-def restore(row: Row, remembered: JobState) -> Draft | None:
+def restore(row: Row, remembered: JobState, now: Micros) -> Draft | None:
     """After the store lost data: put back what was remembered if it knows more; the highest mark wins.
+
+    The lines of history that were committed with it are gone for good, which is noted for audits.
 
     Raises:
         HeldUnknownError: the row was read without the keys that the bus holds.
@@ -132,10 +137,20 @@ def restore(row: Row, remembered: JobState) -> Draft | None:
     if row.data is not None and not (isinstance(row.data, JobState) and row.data.mark < remembered.mark):
         return None
     draft = Draft(row, remembered.copy())
+    draft.state.losses = _losses(row, remembered, now)
     if isinstance(row.data, JobState):
         _keep_asked(draft.state, row.data, row.held or frozenset())
     draft.drop_lost()  # nobody may look for a while, and under `allow` nobody would
     return draft
+
+
+def _losses(row: Row, remembered: JobState, now: Micros) -> tuple[Loss, ...]:
+    """Note what is lost of the job, once for all replicas that remember it: all behind the row's version."""
+    stored = row.data.losses if isinstance(row.data, JobState) else ()
+    losses = [*remembered.losses, *(loss for loss in stored if loss not in remembered.losses)]
+    if not any(loss.until > now - MINUTE for loss in stored):
+        losses.append(Loss(row.version, now))
+    return tuple(losses[-LOSSES:])
 
 
 def _keep_asked(state: JobState, stored: JobState, held: frozenset[str]) -> None:

@@ -18,6 +18,7 @@ from schedcore._state import (
     CatchUp,
     DeliveryMode,
     JobState,
+    Loss,
     OnDoubt,
     Options,
     Overlap,
@@ -101,6 +102,8 @@ def _job_text(state: JobState) -> str:
         text += f',"orphaned_at":{state.orphaned_at}'
     if state.past:
         text += f',"past":[{",".join([_past_text(past) for past in state.past])}]'
+    if state.losses:
+        text += f',"losses":[{",".join([_loss_text(loss) for loss in state.losses])}]'
     return text + _pauses_text(state.pauses) + _more(state.extra)
 
 
@@ -122,6 +125,10 @@ def _pause_text(pause: Pause) -> str:
 def _past_text(past: Past) -> str:
     fields = {"expression": past.expression, "after": past.after, "until": past.until}
     return f"{{{encode(fields | _unusual(past, PAST))[1:-1]}{_tail(past.extra)}}}"
+
+
+def _loss_text(loss: Loss) -> str:
+    return f'{{"after":{loss.after},"until":{loss.until}{_tail(loss.extra)}}}'
 
 
 def recent_text(recent: Recent) -> str:

@@ -95,7 +95,6 @@ class Engine:
         )
         self._feeding: list[asyncio.Task[None]] = []
         self._undeclared: set[str] = set()
-        self._loop_is_blocked = False
         self.housekeeper.declare = self.declare
 
     async def run(self, launcher: Launcher) -> None:
@@ -218,6 +217,11 @@ class Engine:
         self.runner.renamed()
         await self.declare([job.name])
 
+    def is_declaring(self, job: str) -> bool:
+        """Tell whether this replica has the job, and its declaration is not committed yet."""
+        row = self.committer.rows.get(job)
+        return self._working and job in self.jobs and not (row and isinstance(row.data, JobState))
+
     async def remove(self, job: Job) -> None:
         """Let go of a job while running; a run of it that has begun goes on."""
         self.runner.renamed()
@@ -230,18 +234,13 @@ class Engine:
         self.ticker.hold_until = self.clock.now() + MERGE
         if not lost:
             say_moved(self.app)
-        if await put_back(self.committer) or lost:
+        if await put_back(self.committer, self.clock.now()) or lost:
             self.losses += 1
             say_lost(self.app)
         await self.declare(self.jobs)
 
     async def _give_back(self, deliveries: Sequence[Delivery]) -> None:
         await self.link.call(lambda: self.backend.bus.give_back(deliveries))
-
-    def loop_blocked(self, blocked: bool) -> None:
-        """Take note that the loop of coroutine jobs is blocked, or is not any more, for whoever asks."""
-        self._loop_is_blocked = blocked
-        self.runner.loop_blocked(blocked)
 
     def _facts(self) -> Mapping[str, object]:
         return {
@@ -250,7 +249,7 @@ class Engine:
             **self.housekeeper.facts(),
             "runs": self.runner.running,
             "in_threads": sum(not e.job.is_coroutine for e in self.runner.held.values()),
-            "loop_blocked": self._loop_is_blocked,
+            "loop_blocked": self.runner.blocked,
             "offset_us": self.clock.skew,
         }
 

@@ -149,6 +149,9 @@ class Finder:
             return (
                 Found("paused") if self._paused else Found("undecided", "", "no replica has decided it yet")
             )
+        for loss in self._state.losses:
+            if loss.after < at <= loss.until:
+                return Found(UNKNOWN, "", f"the store lost data at {to_datetime(loss.until).isoformat()}")
         return Found(UNKNOWN) if at <= self.reaches else Found(UNACCOUNTED)
 
     def _stretch(self, at: Micros) -> list[Run]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 from schedcore import _definitions, _rules
 from schedcore._commit import Committer
@@ -13,13 +15,14 @@ from schedcore._link import Link
 from schedcore._pulse import Pulse
 from schedcore._reporter import Reporter
 from schedcore._state import SECOND, AppState, JobState
-from schedcore.protocols import APP_ROW, Backend, Micros, Row, Step
+from schedcore.protocols import APP_ROW, Backend, Micros, Row, Step, Verdict
 
 log = logging.getLogger("schedcore")
 
 EVERY: Micros = 300 * SECOND
 RETIRE_AFTER: Micros = 3600 * SECOND
 PAGE = 1000
+PATIENCE = 1.0
 TOLD = 10
 """So many jobs are named to whoever asks about definitions that differ."""
 
@@ -46,6 +49,8 @@ class Housekeeper:
         self._reporter = reporter
         self._replica = replica
         self._looked: Micros = 0
+        self._after = ""
+        self._states: list[JobState] = []
         self._differing: set[str] = set()
         self.declare: Callable[[list[str]], Awaitable[None]]
 
@@ -63,33 +68,32 @@ class Housekeeper:
         return {"jobs": len(self._jobs), "differing": differing[:TOLD]}
 
     async def look(self, now: Micros) -> None:
-        """Read every row, unless that was done within five minutes."""
+        """Every five minutes read all rows, a page with each beat: who beats has leases to renew."""
         self._looked = self._looked or now
-        if now - self._looked < EVERY:
+        if not self._after and now - self._looked < EVERY:
             return
-        self._looked = now
-        states: list[JobState] = []
+        if not self._after:
+            self._looked = now
+        rows = list(await self._link.call(lambda: self._backend.store.rows(after=self._after, limit=PAGE)))
         left: list[str] = []
+        orphans: dict[str, Row] = {}
         others = self._pulse.alive - {self._replica}
-        after, rows = "", [Row("")]
-        while rows:
-            rows = await self._page(after)
-            for row in rows:
-                after = row.job
-                if isinstance(row.data, JobState):
-                    states.append(row.data)
-                    if row.job in self._jobs:
-                        self._committer.learn([row])  # so that metrics of rare jobs are not as old as these
-                        if row.data.declared_by not in self._pulse.alive:
-                            left.append(row.job)  # its declarer lives, and has removed it
-                    elif row.data.declared_by not in others:
-                        await self._consider_orphan(row, row.data.orphaned_at, now, others)
+        for row in rows:
+            if isinstance(row.data, JobState):
+                self._states.append(row.data)
+                if row.job in self._jobs:
+                    self._committer.learn([row])  # so that metrics of rare jobs are not as old as these
+                    if row.data.declared_by not in self._pulse.alive:
+                        left.append(row.job)  # its declarer lives, and has removed it
+                elif row.data.declared_by not in others:
+                    orphans[row.job] = row
+        await self._consider(orphans, now, others)
         if left:
             await self.declare(left)
-        await self._forget_pauses(states, now)
-
-    async def _page(self, after: str) -> list[Row]:
-        return list(await self._link.call(lambda: self._backend.store.rows(after=after, limit=PAGE)))
+        self._after = rows[-1].job if len(rows) >= PAGE else ""
+        if not self._after:
+            states, self._states = self._states, []
+            await self._forget_pauses(states, now)
 
     async def _forget_pauses(self, states: list[JobState], now: Micros) -> None:
         """The app's row keeps a pause until no undecided time of any job can fall in it."""
@@ -106,44 +110,53 @@ class Housekeeper:
 
         await self._committer.apply([APP_ROW], rule, app=False)
 
-    async def _consider_orphan(
-        self, row: Row, orphaned_at: Micros | None, now: Micros, others: frozenset[str]
-    ) -> None:
-        """Note since when nobody declares a job; an hour of the app's life later, retire it."""
+    async def _consider(self, orphans: Mapping[str, Row], now: Micros, others: frozenset[str]) -> None:
+        """Note since when nobody declares these jobs; an hour of the app's life later, retire them."""
         restart = self._pulse.restarted_at
-        self._committer.rows[row.job] = row
-        if orphaned_at is not None and orphaned_at >= restart and now - orphaned_at > RETIRE_AFTER:
-            await self._retire(row.job, now, orphaned_at)
-        else:
+        self._committer.rows.update(orphans)
+        since = {job: _orphaned_at(row) for job, row in orphans.items()}
+        old = {job: at for job, at in since.items() if at >= restart and now - at > RETIRE_AFTER}
 
-            def rule(row: Row, _: Row) -> Draft | None:
-                return _definitions.orphaned(row, others, now, restart)
+        def rule(row: Row, _: Row) -> Draft | None:
+            return _definitions.orphaned(row, others, now, restart)
 
-            await self._committer.apply([row.job], rule, app=False)
-        if row.job not in self._jobs:
-            self._committer.rows.pop(row.job, None)
+        await self._committer.apply([job for job in orphans if job not in old], rule, app=False)
+        if old:
+            await self._retire(old, now)
+        for job in orphans:
+            if job not in self._jobs:
+                self._committer.rows.pop(job, None)
 
-    async def _retire(self, job: str, now: Micros, orphaned_at: Micros) -> None:
-        """Finish what nobody will run, then delete the row; somebody who holds a run of it comes first."""
-        bus, names = self._backend.bus, frozenset((job,))
+    async def _retire(self, orphans: Mapping[str, Micros], now: Micros) -> None:
+        """Finish what nobody will run, then delete the rows; somebody who holds a run of one comes first."""
+        bus, names = self._backend.bus, frozenset(orphans)
         taken = list(await self._link.call(lambda: bus.receive(names, PAGE, 0)))
         lapsed = await self._link.call(lambda: bus.lapsed(names, PAGE))
         if lapsed:
             taken += await self._link.call(lambda: bus.take_over(lapsed))
         for delivery in taken:
             self._reporter.report(delivery, _definitions.RETIRED_UNRUN)
-        await self._reporter.settled()
+        if taken:
+            with suppress(TimeoutError):  # what is not recorded by then keeps its row until the next time
+                async with asyncio.timeout(PATIENCE):
+                    await self._reporter.settled()
 
         def rule(row: Row, app: Row) -> Step | None:
-            if not isinstance(row.data, JobState) or row.data.orphaned_at != orphaned_at:
+            if not isinstance(row.data, JobState) or row.data.orphaned_at != orphans[row.job]:
                 return None  # somebody has declared it meanwhile
             draft = _rules.retire(row, now, app)
             return None if draft is None else draft.step(self._committer.next_id(), app, delete=True)
 
-        answers = await self._committer.apply([job], rule, app=False)
-        if job in answers:
-            log.warning(
-                "retired job %s: no live replica had it for an hour",
-                job,
-                extra={"event": "job.retired", "job": job},
-            )
+        answers = await self._committer.apply(list(orphans), rule, app=False)
+        for job, answer in answers.items():
+            if answer.verdict is Verdict.DONE:
+                log.warning(
+                    "retired job %s: no live replica had it for an hour",
+                    job,
+                    extra={"event": "job.retired", "job": job},
+                )
+
+
+def _orphaned_at(row: Row) -> Micros:
+    """Tell since when nobody declares the job; 0 where that was not noted yet."""
+    return (isinstance(row.data, JobState) and row.data.orphaned_at) or 0

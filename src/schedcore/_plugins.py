@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from schedcore.errors import (
@@ -12,11 +14,15 @@ from schedcore.errors import (
     NoBackendError,
     SeveralBackendsError,
     UnknownBackendError,
+    did_you_mean,
 )
 from schedcore.protocols import Backend
 
 GROUP = "schedcore.backends"
 VARIABLE = "SCHEDCORE_BACKEND"
+
+OWN_OPTIONS = ("backend", "concurrency", "threads", "drain")
+"""The scheduler's: one of these that is misspelt looks like an option of the backend."""
 
 
 def installed() -> list[str]:
@@ -58,17 +64,37 @@ def load(app: str, wanted: str | Backend | None, options: dict[str, Any]) -> Bac
         if options:
             raise ConfigurationError(
                 f"options {', '.join(sorted(options))} cannot be given along with a backend instance"
+                f"{_meant(options)}"
             )
         return wanted
     name = choose(wanted)
     factory = _import(name)
     try:
         backend: Backend = factory(app, **options)
-    except (BackendError, ConfigurationError):
+    except BackendError:
+        raise
+    except ConfigurationError as exc:
+        if hint := _meant(options, factory):
+            raise ConfigurationError(f"{exc}{hint}") from exc
         raise
     except TypeError as exc:
-        raise ConfigurationError(f"backend {name!r} cannot be made: {exc}") from exc
+        hint = _meant(options, factory)
+        raise ConfigurationError(f"backend {name!r} cannot be made: {exc}{hint}") from exc
     return backend
+
+
+def _meant(options: Iterable[str], factory: Callable[..., object] | None = None) -> str:
+    """Suggest what was probably meant by an option that neither the scheduler nor the factory has."""
+    from inspect import signature
+
+    names: list[str] = []
+    with suppress(TypeError, ValueError):  # not every factory tells
+        parameters = () if factory is None else signature(factory).parameters.values()
+        names = [each.name for each in parameters if each.kind is not each.VAR_KEYWORD]
+    hints = [
+        did_you_mean(option, [*OWN_OPTIONS, *names]) for option in sorted(options) if option not in names
+    ]
+    return next(filter(None, hints), "")
 
 
 def _import(name: str) -> Any:

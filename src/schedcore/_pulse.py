@@ -123,7 +123,7 @@ class Pulse:
                 elif (delivery.trigger.job, delivery.trigger.key) in renewal.cancel:
                     execution.interrupt("it was cancelled by hand")
         self._renewed = sent
-        self._runner.give_back_stale()
+        self._runner.renewed()
 
     async def sweep(self) -> Sequence[Delivery]:
         """Take over what lapsed, as far as there are places."""

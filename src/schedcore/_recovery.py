@@ -102,7 +102,7 @@ def verdict(delivery: Delivery, said: str = "") -> Outcome | None:
     return None
 
 
-async def put_back(committer: Committer) -> bool:
+async def put_back(committer: Committer, now: Micros) -> bool:
     """Give the store back what this replica remembers, where it knows more; the highest mark wins.
 
     Tells whether it did know more of anything.
@@ -114,7 +114,7 @@ async def put_back(committer: Committer) -> bool:
     fell_back = any(committer.rows[job].version < version for job, version in versions.items())
 
     def rule(row: Row, _: Row) -> Draft | None:
-        return _definitions.restore(row, remembered[row.job])
+        return _definitions.restore(row, remembered[row.job], now)
 
     await committer.apply(list(remembered), rule, app=False)
     return fell_back

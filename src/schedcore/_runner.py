@@ -51,7 +51,8 @@ class Runner:
         self.observers = observers
         self._jobs = jobs
         self._names: tuple[frozenset[str], frozenset[str]] | None = None
-        self._blocked = False
+        self.blocked = False
+        self._looks_late = False
         self._now = now
         self._random = random
         self._concurrency = concurrency
@@ -68,13 +69,16 @@ class Runner:
         return self._running
 
     def places(self) -> int:
-        """Tell how many more deliveries may be taken now: none by who was frozen or cut off just now."""
-        if not self.accepting or not self.sure():
+        """Tell how many more deliveries may be taken now: none by who was frozen or cut off just now.
+
+        Nor by whom something reached late: either that, or the store's clock was set back, as a beat tells.
+        """
+        if not self.accepting or self._looks_late or not self.sure():
             return 0
         free = self._concurrency - self._running
         if self._all_and_plain()[1]:
             free = min(free, self._threads + AHEAD - self._plain)
-        elif self._blocked or not self.launcher.responsive():
+        elif self.blocked or not self.launcher.responsive():
             return 0
         return max(0, free)
 
@@ -84,7 +88,7 @@ class Runner:
         The same object until that changes.
         """
         names, plain = self._all_and_plain()
-        return plain if self._blocked else names
+        return plain if self.blocked else names
 
     def _all_and_plain(self) -> tuple[frozenset[str], frozenset[str]]:
         if self._names is None:
@@ -114,7 +118,10 @@ class Runner:
         coroutines, oldest = [], self._now() - DOUBT  # a token tells when it was claimed
         for delivery in deliveries:
             job = self._jobs.get(delivery.trigger.job)
-            may_begin = self.accepting and delivery.token >= oldest
+            if late := delivery.token < oldest:
+                self._looks_late = True
+                self.hurry()
+            may_begin = self.accepting and not late
             if job is None or not may_begin or self._running >= self._concurrency or self._stuck(job):
                 self.report(delivery, None)
                 continue
@@ -151,14 +158,14 @@ class Runner:
         self._timers[token] = asyncio.get_running_loop().call_later(delay, begin)
 
     def _stuck(self, job: Job) -> bool:
-        return self._blocked and job.is_coroutine
+        return self.blocked and job.is_coroutine
 
     def loop_blocked(self, blocked: bool) -> None:
         """Take note that the loop of the coroutine functions is blocked, and then that it is not.
 
         What it has not begun is left to other replicas, and its places to plain functions.
         """
-        self._blocked = blocked
+        self.blocked = blocked
         if blocked:
             log.warning(
                 "the application's event loop is blocked, and coroutine jobs do not begin: a function that "
@@ -238,8 +245,9 @@ class Runner:
             if execution.options.on_doubt == "cancel":
                 execution.interrupt("its lease could not be renewed in time")
 
-    def give_back_stale(self) -> None:
-        """Give back what has not begun within a lease."""
+    def renewed(self) -> None:
+        """Take note of a beat, and give back what has not begun within a lease."""
+        self._looks_late = False
         before = self._now() - LEASE
         self._release(e for e in self._handed_over() if e.received_at < before)
 

@@ -29,6 +29,9 @@ from schedcore.protocols import Backend
 log = logging.getLogger("schedcore")
 T = TypeVar("T")
 
+A_MOMENT = 4.0
+"""Seconds: what could not be declared at once is declared with the next beat."""
+
 
 def replica_id() -> str:
     """Name this start of this process: host, process id, random."""
@@ -86,7 +89,15 @@ class Service:
                 if self.engine is None:
                     await OneTry().call(lambda: self.backend.open(self.replica))
                 self._control = Control(self.backend, self.replica, self._observers)
+                self._control.declared = self._declared
         return self._control
+
+    async def _declared(self, job: str) -> None:
+        """Wait until a job that was added just now is declared, a moment at most."""
+        now = asyncio.get_running_loop().time
+        until = now() + A_MOMENT
+        while self.engine is not None and self.engine.is_declaring(job) and now() < until:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def start(self, target: asyncio.AbstractEventLoop | None) -> None:
         """Start the engine; returns when it works, or when the store turned out to be away."""
@@ -117,7 +128,7 @@ class Service:
         self._hooks.target = target
         runner = engine.runner
         launcher = OtherLoop(
-            target, self._threads, runner.ended, runner.vacated, runner.nudge, engine.loop_blocked
+            target, self._threads, runner.ended, runner.vacated, runner.nudge, runner.loop_blocked
         )
         running = self._running = asyncio.create_task(engine.run(launcher))
         self._guard = Guard(engine, self.submit, running.done)

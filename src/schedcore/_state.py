@@ -153,13 +153,22 @@ class Past:
             return False
 
 
+@attrs.frozen
+class Loss:
+    """What the store had taken in about a job in the stretch (after, until], and lost."""
+
+    after: Micros
+    until: Micros
+    extra: str = ""
+
+
 @attrs.define
 class JobState:
     """One job, shared by all replicas.
 
     `since` is when its life began, `mark` the instant up to which all its scheduled times are decided,
     `outstanding` the keys sent and not finished, `waiting` the triggers that go next, `past` what tells which
-    times of the past were the job's own.
+    times of the past were the job's own, `losses` what of its history may be gone.
     """
 
     spec: Spec
@@ -177,6 +186,7 @@ class JobState:
     orphaned_at: Micros | None = None
     past: tuple[Past, ...] = ()
     extra: Mapping[str, object] | None = None
+    losses: tuple[Loss, ...] = ()
 
     def copy(self) -> JobState:
         """Copy it, by hand: this is on the path of every trigger, and `attrs.evolve` is five times slower."""
@@ -196,6 +206,7 @@ class JobState:
             self.orphaned_at,
             self.past,
             self.extra,
+            self.losses,
         )
 
 

@@ -156,5 +156,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the option that was probably meant, for a message; nothing if none is near."""
     from difflib import get_close_matches
 
-    near = [_ALSO_KNOWN_AS[name]] if name in _ALSO_KNOWN_AS else get_close_matches(name, sorted(known), n=1)
+    names = sorted(known)
+    also = _ALSO_KNOWN_AS.get(name)
+    near = [also] if also in names else get_close_matches(name, names, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,5 +1,6 @@
 """A backend over a network that can fail."""
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -49,6 +50,21 @@ class Flaky:
                 self.lose_replies.remove(name)
                 raise ConnectionResetError(f"{name}: reply lost")
             return answer
+
+        return call
+
+
+class Far(Flaky):
+    """A part of a backend whose calls take two milliseconds."""
+
+    def __getattr__(self, name: str) -> Any:
+        method = super().__getattr__(name)
+        if not inspect.iscoroutinefunction(method):
+            return method
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            await asyncio.sleep(0.002)
+            return await method(*arguments, **named)
 
         return call
 

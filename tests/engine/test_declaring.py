@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from tests.engine.flaky import Far, FlakyBackend
 from tests.engine.replica import RARELY, Replica, nothing, scheduler, until, virtual
 
 from sched_ram import Memory, RamBackend
@@ -91,6 +93,55 @@ def test_a_job_that_is_added_while_running_runs() -> None:
         s.add_job("b", "@every 100ms", coroutine)
         assert ran[0].wait(3)
         assert ran[1].wait(3)
+
+
+def far_away() -> Scheduler:
+    """Make a scheduler for which what it commits takes a moment, and what it reads none."""
+    backend = FlakyBackend("app", memory=Memory())
+    backend.bus = Far(backend.bus)
+    return Scheduler("app", backend=backend, drain=5)
+
+
+def test_a_job_can_be_triggered_as_soon_as_it_is_added() -> None:
+    """It is being declared then: who asks about it waits for that."""
+    s, ran = far_away(), list[str]()
+
+    async def main() -> None:
+        async with s:
+            for number in range(10):
+                s.add_job(f"job-{number}", RARELY, lambda: ran.append("a"))
+                assert (await s.trigger(f"job-{number}", wait=True, timeout=5)).outcome == "succeeded"
+            s.add_job("paused", RARELY, nothing)
+            await s.pause("paused")
+            (info,) = await s.jobs(["paused"])
+            assert info.state == "paused"
+
+    asyncio.run(main())
+    with s:
+        for number in range(10, 20):
+            s.add_job(f"job-{number}", RARELY, lambda: ran.append("b"))
+            assert s.blocking.trigger(f"job-{number}", wait=True, timeout=5).outcome == "succeeded"
+    assert ran == ["a"] * 10 + ["b"] * 10
+
+
+def test_who_asks_about_a_job_that_cannot_be_declared_waits_a_moment_at_most() -> None:
+    """The store takes nothing: after a beat and more there is no such job, and no other is waited for."""
+    backend = FlakyBackend("app", memory=Memory())
+    s = Scheduler("app", backend=backend, drain=5)
+    s.add_job("a", RARELY, nothing)
+    with s:
+        backend.fail("commit")
+        s.add_job("b", RARELY, nothing)
+        began = time.monotonic()
+        with pytest.raises(UnknownJobError):
+            s.blocking.history("c")
+        assert s.blocking.history("a") == []
+        assert time.monotonic() - began < 1
+        with pytest.raises(UnknownJobError):
+            s.blocking.history("b")
+        assert 4 <= time.monotonic() - began < 8
+        backend.fail()
+        s.blocking.trigger("b")
 
 
 @virtual

@@ -1,7 +1,7 @@
 """What somebody has to look after: jobs that nobody declares any more, and pauses that are over."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from tests.engine.replica import Replica, virtual
@@ -61,12 +61,12 @@ async def test_a_job_that_is_declared_again_while_it_is_being_retired_stays(repl
         retire = engine.housekeeper._retire
         decided = []
 
-        async def slow(job: str, now: int, orphaned_at: int) -> None:
-            decided.append(job)
+        async def slow(orphans: Mapping[str, int], now: int) -> None:
+            decided.extend(orphans)
             replica.add("x", "@every 60s")
             await engine.add(replica.jobs["x"])
             await asyncio.sleep(5)
-            await retire(job, now, orphaned_at)
+            await retire(orphans, now)
 
         engine.housekeeper._retire = slow  # the moment between decision and deletion
         await asyncio.sleep(2 * HOUR)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import pytest
 from tests.engine.flaky import ALL, FlakyBackend
-from tests.engine.replica import Replica, events
+from tests.engine.replica import Replica, events, second
 from tests.engine.virtual import run_virtual
 
 from schedcore import RunContext, Status
@@ -349,6 +349,24 @@ async def test_what_a_loss_of_data_took_from_the_bus_is_recorded_lost(
         (row,) = await r.backend.store.rows(["a"])
         assert row.data.counters["lost"] == 1
         assert set(row.data.outstanding) <= row.held
+
+
+@virtual
+async def test_an_audit_tells_what_a_loss_took(
+    r: Replica, backend: FlakyBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Times before it are unknown, and not unaccounted for; of several losses each is told."""
+    r.add("a", "@every 10s")
+    async with r.running():
+        for _ in range(2):
+            await asyncio.sleep(65)
+            r.memory.clear()
+            await asyncio.sleep(35.5)
+        (found,) = await r.control.audit("a", after=second(0))
+    told = [(stretch.found, stretch.count) for stretch in found.stretches]
+    assert told == [("unknown", 6), ("unknown", 10), ("ran once", 4)], "one for each loss, and what was since"
+    assert all(each.detail.startswith("the store lost data at 2026") for each in found.stretches[:2])
+    assert found.is_sound
 
 
 @virtual

@@ -7,7 +7,7 @@ import pytest
 
 from schedcore import ConfigurationError
 from schedcore._audit import Audit, audit
-from schedcore._state import JobState, Options, Past, Pause, Spec
+from schedcore._state import JobState, Loss, Options, Past, Pause, Spec
 from schedcore._units import to_datetime
 from schedcore.protocols import Kind, Micros, Run, Status, Trigger
 
@@ -157,6 +157,19 @@ def test_trimmed_history_is_unknown() -> None:
     assert result.notes == (
         "the history reaches back to 2026-01-01T00:00:07.500000+00:00: older lines are trimmed",
     )
+
+
+def test_what_the_store_lost_is_unknown() -> None:
+    """Of times of that stretch nobody can tell, and the detail says why; behind it all is known."""
+    job = state(9, losses=(Loss(at(2.5), at(5.5)),))
+    lines = [run(1), run(2), run(7), run(8)]
+    result = found(attrs.evolve(job, counters={"succeeded": 9}), [*lines, run(4)], until=9)
+    assert words(result) == [
+        *((2, "ran once"), (1, "unknown"), (1, "ran once"), (1, "unknown")),
+        *((1, "unaccounted"), (2, "ran once"), (1, "unaccounted")),
+    ]
+    assert result.stretches[1].detail == "the store lost data at 2026-01-01T00:00:05.500000+00:00"
+    assert result.notes == (), "nothing was trimmed"
 
 
 def test_a_long_run_may_have_outlived_the_lines_of_later_times() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schedcore._state import AppState, JobState, Options, Past, Pause, Recent, Spec
+from schedcore._state import AppState, JobState, Loss, Options, Past, Pause, Recent, Spec
 from schedcore.codec import CodecError, Unknown, dump, load
 from schedcore.errors import SchedcoreError
 from schedcore.protocols import Kind, Run, Status, Trigger
@@ -39,6 +39,7 @@ TRIGGER = Trigger("job", "manual:x", AT, Kind.MANUAL, OPTIONS, '{"a": "\u00e9"}'
 PAUSE = Pause(AT, AT + 1, "why", '{"by":"me"}')
 PAST = Past("H 2 * * *", AT, AT + 1, "Europe/Berlin", "job", '{"by":"me"}')
 RECENT = Recent("manual:x", AT, "failed", "ValueError: \ud800", AT + 1, '{"by":"me"}')
+LOSS = Loss(AT, AT + 1, '{"by":"me"}')
 JOB = JobState(
     SPEC,
     AT,
@@ -55,12 +56,13 @@ JOB = JobState(
     AT + 4,
     (PAST,),
     {"chain": {"next": ["b"]}},
+    (LOSS,),
 )
 APP = AppState((PAUSE,), {"theme": 1.5})
 RUN = Run(
     "job", AT, Status.TIMED_OUT, Kind.LATE, "1", AT + 1, 2, "slow", "host-1-abc", AT + 2, AT + 3, 4, 5, "{}"
 )
-FULL = [OPTIONS, SPEC, TRIGGER, PAUSE, PAST, RECENT, JOB, APP, RUN]
+FULL = [OPTIONS, SPEC, TRIGGER, PAUSE, PAST, RECENT, LOSS, JOB, APP, RUN]
 
 micros = st.integers(-(2**62), 2**62)
 maybe_micros = st.none() | micros
@@ -104,6 +106,7 @@ triggers = st.builds(
     extras,
 )
 pauses = st.lists(st.builds(Pause, micros, maybe_micros, texts, extras), max_size=2).map(tuple)
+losses = st.lists(st.builds(Loss, micros, micros, extras), max_size=2).map(tuple)
 pasts = st.lists(st.builds(Past, texts, micros, micros, texts, texts, extras), max_size=2).map(tuple)
 recents = st.lists(st.builds(Recent, texts, micros, texts, texts, maybe_micros, extras), max_size=2).map(
     tuple
@@ -128,6 +131,7 @@ jobs = st.builds(
     maybe_micros,
     pasts,
     mappings,
+    losses,
 )
 apps = st.builds(AppState, pauses, mappings)
 runs = st.builds(
@@ -178,6 +182,7 @@ def test_no_field_is_forgotten(value: attrs.AttrsInstance) -> None:
         back.pauses[0],
         back.recent[0],
         back.past[0],
+        back.losses[0],
         back,
     ]
     assert value in [*nested, load(dump(APP)), load(dump(RUN))]
@@ -186,7 +191,7 @@ def test_no_field_is_forgotten(value: attrs.AttrsInstance) -> None:
 def test_frozen_bytes_are_read() -> None:
     """Bytes that the first release wrote mean what they meant; this file is added to, and never changed."""
     expected = [
-        attrs.evolve(JOB, past=(), recent=(attrs.evolve(RECENT, ended_at=None),)),
+        attrs.evolve(JOB, past=(), losses=(), recent=(attrs.evolve(RECENT, ended_at=None),)),
         JobState(Spec("*/5 * * * *"), AT, AT, "r", AT),
         APP,
         AppState(),
@@ -195,9 +200,10 @@ def test_frozen_bytes_are_read() -> None:
         attrs.evolve(RUN, payload=None),
         Run("job", AT, Status.SUCCEEDED),
         {"jobs": 3},
-        JOB,
+        attrs.evolve(JOB, losses=()),
         JobState(Spec("@every 1s"), AT, AT, "r", AT, past=(Past("@every 2s", AT, AT + 1),)),
         RUN,
+        JOB,
     ]
     lines = FROZEN.read_bytes().splitlines()
     assert [load(line) for line in lines] == expected

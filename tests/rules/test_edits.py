@@ -6,7 +6,7 @@ import pytest
 from schedcore import _definitions
 from schedcore._definitions import Declarer
 from schedcore._draft import HeldUnknownError
-from schedcore._state import JobState, Recent
+from schedcore._state import JobState, Loss, Recent
 from schedcore.codec import Unknown
 from schedcore.protocols import APP_ROW, Kind, Row, Trigger
 
@@ -281,12 +281,30 @@ def test_the_highest_mark_wins_after_a_loss() -> None:
     )
     less = attrs.evolve(remembered, mark=40, counters={})
     for row in (Row("job", held=frozenset()), Row("job", 7, less, held=frozenset())):
-        draft = _definitions.restore(row, remembered)
+        draft = _definitions.restore(row, remembered, 90)
         assert draft is not None
-        assert draft.state == remembered
+        assert draft.state == attrs.evolve(remembered, losses=(Loss(row.version, 90),))
         assert draft.state is not remembered
     for data in (attrs.evolve(remembered, counters={}), Unknown(b'{"format":2}')):
-        assert _definitions.restore(Row("job", 7, data), remembered) is None
+        assert _definitions.restore(Row("job", 7, data), remembered, 90) is None
+
+
+def test_a_loss_is_noted_once_by_all_who_put_something_back() -> None:
+    """Who remembers more than the first one keeps its note; the last sixteen losses are remembered."""
+    first, later = Loss(0, micros("10:00")), micros("10:00") + 3_000_000
+    stored = JobState(SPEC, 0, 40, "b", 5, losses=(first,))
+    remembered = JobState(SPEC, 0, 50, "b", 5)
+
+    def noted(losses: tuple[Loss, ...], now: int) -> tuple[Loss, ...]:
+        row = Row("job", 7, attrs.evolve(stored, losses=losses), held=frozenset())
+        draft = _definitions.restore(row, attrs.evolve(remembered, losses=losses[:-1]), now)
+        assert draft is not None
+        return draft.state.losses
+
+    assert noted((first,), later) == (first,)
+    assert noted((first,), micros("11:00")) == (first, Loss(7, micros("11:00")))
+    many = tuple(Loss(0, at) for at in range(16))
+    assert noted(many, micros("11:00")) == (*many[1:], Loss(7, micros("11:00")))
 
 
 def test_what_was_asked_for_since_a_loss_is_kept() -> None:
@@ -301,7 +319,7 @@ def test_what_was_asked_for_since_a_loss_is_kept() -> None:
         outstanding=(old.key, new.key),
         waiting=tuple(waits),
     )
-    draft = _definitions.restore(Row("job", 7, stored, held=frozenset((old.key, new.key))), remembered)
+    draft = _definitions.restore(Row("job", 7, stored, held=frozenset((old.key, new.key))), remembered, 90)
     assert draft is not None
     state = draft.state
     assert (state.mark, state.recent) == (50, (old, new, next_, done))
