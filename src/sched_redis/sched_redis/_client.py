@@ -56,6 +56,7 @@ PATIENCE = 3.0
 FORBIDDEN = (
     "ACL LOG on the server names what was refused, the reference of the Redis backend all that it needs"
 )
+ANOTHER_KIND = "is of another kind than the reference of the Redis backend tells: redis-cli TYPE shows which"
 AT_ONCE = 32
 """How many commands are under way at once at most: each has a connection of its own."""
 
@@ -212,6 +213,8 @@ class Client:
             elif _is_forbidden(exc):
                 exc = NoPermissionError(f"{exc}; {FORBIDDEN}")
                 exc.add_note("grant this user what it lacks, or name another one in SCHEDCORE_REDIS_URL")
+            elif "WRONGTYPE" in str(exc):  # in Redis 6.2 behind what the script was
+                exc.add_note(f"one of the keys {self.keys.pattern} {ANOTHER_KIND}")
             raise exc from None
         except Exception as exc:
             self._answered = False
