@@ -192,17 +192,20 @@ class Control:
             changed = attrs.evolve(row, data=state)
             return _rules.tick(changed, app, at) or Draft(changed)
 
-        if job is not None:
+        def change_app(app: Row, _: Row) -> Step:
+            return _app_step(committer.next_id(), app, change)
+
+        if job is None:
+            await committer.read(())
+        else:
             await self._existing(committer, job)
-            answers = await committer.apply([job], change_and_settle)
-            while job in answers and answers[job].verdict is not Verdict.DONE:
-                at = answers[job].now  # EARLY: the store's clock was set back meanwhile
-                answers = await committer.apply([job], change_and_settle)
+        name, rule = (APP_ROW, change_app) if job is None else (job, change_and_settle)
+        answers = await committer.apply([name], rule, app=job is not None)
+        while name in answers and answers[name].verdict is not Verdict.DONE:
+            at = answers[name].now  # EARLY: the store's clock was set back meanwhile; or HELD by somebody
+            answers = await committer.apply([name], rule, app=job is not None)
+        if job is not None:
             return
-        await committer.read(())
-        await committer.apply(
-            [APP_ROW], lambda app, _: _app_step(committer.next_id(), app, change), app=False
-        )
         for row in await self._all_rows():
             committer.rows[row.job] = row
         await committer.apply(list(committer.rows), lambda row, app: _rules.tick(row, app, now))
