@@ -96,7 +96,7 @@ class Client:
             self._process = os.getpid()
             if self._redis is not None:
                 _of_parents.append(self._redis)
-            self._redis = None
+            self._redis, self.server = None, ""
             self._turns = asyncio.Semaphore(AT_ONCE)
         if self._redis is None:
             self._redis = self._connector.make(self._greet)
@@ -129,8 +129,8 @@ class Client:
             _committing.reset(token)
 
     async def close(self) -> None:
-        """Disconnect."""
-        client, self._redis = self._redis, None
+        """Disconnect; who only asks afterwards beats no more, and takes any server."""
+        client, self._redis, self.server = self._redis, None, ""
         if client is not None and self._process == os.getpid():
             await self._connector.close(client)
 
