@@ -26,37 +26,17 @@ from schedcore._answers import (
 from schedcore._audit import Audit
 from schedcore._commit import Committer
 from schedcore._draft import Draft
+from schedcore._link import OneTry
 from schedcore._observers import Observers
 from schedcore._state import AppState, JobState, Pause
 from schedcore._units import to_micros
-from schedcore.errors import ConfigurationError, StoreUnavailableError, UnknownJobError
+from schedcore.errors import ConfigurationError, UnknownJobError
 from schedcore.protocols import APP_ROW, Backend, Holding, Kind, Micros, Row, Status, Step, Store, Verdict
 
 T = TypeVar("T")
 
 PENDING = ("sent", "waiting")
-LOOK_AT = "is it up, is its address right, and may this user do that?"
 Change = Callable[[tuple[Pause, ...]], tuple[Pause, ...]]
-
-
-class OneTry:
-    """Calls the store once: whoever asks would rather hear that it is away."""
-
-    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Await `attempt()`.
-
-        Raises:
-            StoreUnavailableError: it failed.
-        """
-        try:
-            return await attempt()
-        except ConfigurationError:
-            raise
-        except Exception as exc:
-            raise StoreUnavailableError(
-                f"the store did not answer ({type(exc).__name__}: {exc})",
-                "; ".join(getattr(exc, "__notes__", ())) or LOOK_AT,
-            ) from exc
 
 
 class Control:
@@ -174,13 +154,18 @@ class Control:
             raise ConfigurationError(f"until {until} has passed already")
         await self._change_pauses(job, lambda pauses: _rules.pause(pauses, now, end, note), now)
 
-    async def resume(self, job: str | None) -> None:
-        """Let scheduled times of a job, or of all, be sent again; record those of the pause as paused."""
-        now = await self._link.call(self._store.now)
-        await self._change_pauses(job, lambda pauses: _rules.resume(pauses, now), now)
+    async def resume(self, job: str | None) -> list[str]:
+        """Let scheduled times of a job, or of all, be sent again; record those of the pause as paused.
 
-    async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> None:
-        """Change the pauses, and decide the times that fell in one which has ended by it."""
+        Name those that are paused all the same: the pause of all and that of one are two.
+        """
+        now = await self._link.call(self._store.now)
+        known = await self._change_pauses(job, lambda pauses: _rules.resume(pauses, now), now)
+        rows = [known.rows[job]] if job is not None else known.rows.values()
+        return [row.job for row in rows if _is_paused(row, known.app, now)]
+
+    async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> Committer:
+        """Change the pauses, decide the times that fell in one which has ended by it, and tell the rows."""
         committer = self.committer()
         at = now
 
@@ -204,11 +189,10 @@ class Control:
         while name in answers and answers[name].verdict is not Verdict.DONE:
             at = answers[name].now  # EARLY: the store's clock was set back meanwhile; or HELD by somebody
             answers = await committer.apply([name], rule, app=job is not None)
-        if job is not None:
-            return
-        for row in await self._all_rows():
-            committer.rows[row.job] = row
-        await committer.apply(list(committer.rows), lambda row, app: _rules.tick(row, app, now))
+        if job is None:
+            committer.rows.update({row.job: row for row in await self._all_rows()})
+            await committer.apply(list(committer.rows), lambda row, app: _rules.tick(row, app, now))
+        return committer
 
     async def jobs(self, names: Collection[str] | None = None) -> list[JobInfo]:
         """Tell what the app knows of its jobs."""
@@ -291,6 +275,15 @@ def _app_step(step_id: str, app: Row, change: Change) -> Step:
         )
     data = AppState(change(state.pauses), state.extra)
     return Step(step_id, APP_ROW, ((APP_ROW, app.version),), data)
+
+
+def _is_paused(row: Row, app: Row, now: Micros) -> bool:
+    state = row.data
+    return (
+        isinstance(state, JobState)
+        and state.spec.enabled
+        and _rules.pause_in_force(state, app, now) is not None
+    )
 
 
 def _recent(row: Row, key: str) -> Any:
