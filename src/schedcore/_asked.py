@@ -23,6 +23,8 @@ def name(job: object) -> str:
         raise ConfigurationError(f"a job is asked for by its name, a string, not {job!r}")
     if not job:  # which would be the app's own row
         raise ConfigurationError("a job's name is not empty; jobs() and schedcore jobs list them")
+    if not job.isprintable():  # nor has any job's; half a character could not even be sent
+        raise ConfigurationError(f"no job is named {job!r:.80}; jobs() and schedcore jobs list them")
     return job
 
 

@@ -198,6 +198,7 @@ class Control:
         """Tell what the app knows of its jobs."""
         if isinstance(names, str):
             raise ConfigurationError(f"jobs() takes a list of names: jobs([{names!r}])")
+        names = None if names is None else [_asked.name(name) for name in names]
         now = await self._link.call(self._store.now)
         (app,) = await self._link.call(lambda: self._store.rows([APP_ROW]))
         if names is None:
@@ -247,9 +248,9 @@ class Control:
         )
         begin = None if after is None else to_micros(after, "after")
         end = None if until is None else to_micros(until, "until")
-        lines = _asked.limit(limit)
+        lines, name = _asked.limit(limit), _asked.name(job)
         runs, _ = await self._link.call(
-            lambda: self._store.runs(job, statuses=statuses, after=begin, until=end, limit=lines)
+            lambda: self._store.runs(name, statuses=statuses, after=begin, until=end, limit=lines)
         )
         if not runs:
             await self._existing(self.committer(), job)

@@ -35,6 +35,13 @@ async def test_what_is_no_name_key_or_limit_is_said(replica: Replica) -> None:
         for ask in (control.trigger, control.pause, control.resume, control.history):
             with pytest.raises(ConfigurationError, match="its name, a string, not <built-in function"):
                 await ask(function)
+        with pytest.raises(ConfigurationError, match="its name, a string, not <built-in function"):
+            await control.jobs([function])
+        for ask in (control.trigger, control.pause, control.resume, control.history, control.cancel):
+            with pytest.raises(ConfigurationError, match=r"no job is named '\\udcff'"):
+                await ask("\udcff")
+        with pytest.raises(ConfigurationError, match=r"no job is named '\\udcff'"):
+            await control.jobs(["\udcff"])
         with pytest.raises(ConfigurationError, match="a key is a string of 1 to 200 characters, not 5"):
             await control.trigger("a", key=number)
         with pytest.raises(ConfigurationError, match="a key is text that UTF-8 can write"):
