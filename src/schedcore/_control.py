@@ -126,8 +126,14 @@ class Control:
 
     async def _existing(self, committer: Committer, job: str) -> None:
         await committer.read([_asked.name(job)])
-        if not isinstance(committer.rows[job].data, JobState):
+        data = committer.rows[job].data
+        if data is None:
             raise UnknownJobError(job, [row.job for row in await self._all_rows()])
+        if not isinstance(data, JobState):
+            raise ConfigurationError(
+                f"the row of {job} cannot be read: a later release of schedcore wrote it, or it is spoilt; "
+                "ask with the release that the replicas have (schedcore replicas tells)"
+            )
 
     async def check(self, job: str) -> None:
         """Make sure that there is such a job.
