@@ -27,8 +27,8 @@ from sched_redis import RedisBackend
 from schedcore import Scheduler, _rules
 from schedcore._clock import StoreClock, SystemClock
 from schedcore._commit import Committer
-from schedcore._control import OneTry
 from schedcore._draft import Draft, Outcome
+from schedcore._link import OneTry
 from schedcore._ticker import Ticker
 from schedcore.protocols import Delivery, Row, Status
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import attrs
 
-from schedcore._state import SECOND, AppState, JobState
+from schedcore._state import SECOND, JobState
 from schedcore._units import to_datetime
 from schedcore.errors import ScheduleError
 from schedcore.values import Holding, Kind, Micros, Replica, Row, Run, Status
@@ -185,8 +185,7 @@ def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> J
 
     state = row.data
     assert isinstance(state, JobState)
-    common = app.data.pauses if isinstance(app.data, AppState) else ()
-    paused = next((p for p in (*state.pauses, *common) if p.active(now)), None)
+    paused = _rules.pause_in_force(state, app, now)
     upcoming = _rules.undecided(state)
     return JobInfo(
         name=row.job,
@@ -206,7 +205,7 @@ def job_info(row: Row, app: Row, now: Micros, held: Sequence[Holding] = ()) -> J
         late=0.0 if upcoming is None or paused else max(0, now - upcoming - state.spec.jitter) / SECOND,
         jitter=state.spec.jitter / SECOND,
         paused_until=None if paused is None or paused.end is None else to_datetime(paused.end),
-        all_paused=paused in common,
+        all_paused=paused is not None and paused not in state.pauses,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
+from schedcore._state import JobState
 from schedcore.errors import ConfigurationError
-from schedcore.protocols import Status
+from schedcore.protocols import Row, Status
 
 PAYLOAD_LIMIT = 64 * 1024
 
@@ -23,7 +24,17 @@ def name(job: object) -> str:
         raise ConfigurationError(f"a job is asked for by its name, a string, not {job!r}")
     if not job:  # which would be the app's own row
         raise ConfigurationError("a job's name is not empty; jobs() and schedcore jobs list them")
+    if not job.isprintable():  # nor has any job's; half a character could not even be sent
+        raise ConfigurationError(f"no job is named {job!r:.80}; jobs() and schedcore jobs list them")
     return job
+
+
+def readable(row: Row) -> None:
+    if not isinstance(row.data, JobState):
+        raise ConfigurationError(
+            f"the row of {row.job} cannot be read: a later release of schedcore wrote it, or it is spoilt; "
+            "ask with the release that the replicas have (schedcore replicas tells)"
+        )
 
 
 def key_of(key: object) -> str:

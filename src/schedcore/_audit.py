@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import attrs
 
-from schedcore._found import UNACCOUNTED, UNKNOWN, UNSCHEDULED, Finder, Found
+from schedcore._found import UNACCOUNTED, UNKNOWN, UNSCHEDULED, Finder, Found, readable
 from schedcore._state import JobState, Past, Pause, Spec
 from schedcore._units import to_datetime
-from schedcore.errors import ConfigurationError, ScheduleError
+from schedcore.errors import ConfigurationError
 from schedcore.protocols import Micros, Run
 from schedcore.schedules import Schedule
 
@@ -106,7 +106,10 @@ def audit(
     for life in its:
         schedule = _schedule(life)
         if schedule is None:
-            notes.append(f"the schedule {life.expression!r} cannot be read with this machine's tzdata")
+            notes.append(
+                f"the schedule {life.expression!r} in {life.tz} cannot be read here: another release "
+                "declared it, or this machine's tzdata is another"
+            )
             continue
         begin, end = max(after, life.after), min(until, life.until)
         contradictions += find.wrong_stretches(schedule, begin, end)
@@ -149,10 +152,7 @@ def times(state: JobState, after: Micros, until: Micros) -> int:
 
 
 def _schedule(life: Past) -> Schedule | None:
-    try:
-        return Spec(life.expression, life.tz, life.key).schedule
-    except ScheduleError:
-        return None
+    return readable(Spec(life.expression, life.tz, life.key))
 
 
 def _times(schedule: Schedule, after: Micros, until: Micros) -> Iterator[Micros]:

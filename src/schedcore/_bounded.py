@@ -10,6 +10,7 @@ import attrs
 from schedcore import _audit, _auditing
 from schedcore._audit import Audit
 from schedcore._control import Control
+from schedcore._found import readable
 from schedcore._state import DAY, SECOND, JobState
 from schedcore._units import to_datetime
 from schedcore.errors import ConfigurationError
@@ -145,9 +146,9 @@ async def _of(control: Control, rows: Sequence[Row], begins: Mapping[str, Micros
 
 def _begin(state: JobState, now: Micros, stretch: Micros, times: int) -> Micros:
     """Tell when the last so many times of a job begin, if these are within the stretch."""
-    at = now
+    at, schedule = now, readable(state.spec)
     for _ in range(times):
-        before = state.spec.schedule.last_before_us(at)
+        before = None if schedule is None else schedule.last_before_us(at)
         if before is None or before <= now - stretch:
             return now - stretch
         at = before

@@ -71,7 +71,11 @@ def audit(
     with asking(app, backend) as scheduler:
         if job is None:
             check_app(scheduler)
-        bounded = scheduler.wait_for(lambda control: _bounded.audit(control, job, span, after_job, tell))
+        try:
+            bounded = scheduler.wait_for(lambda control: _bounded.audit(control, job, span, after_job, tell))
+        finally:
+            if tell is _progress:
+                click.echo("\r\033[K", nl=False, err=True)
     found = bounded.audits
     if as_json:
         _cli_show.show_json([_as_dict(each) for each in found])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -37,7 +36,7 @@ def read(files: Sequence[str], *, tz: str, system: bool | None) -> Crontabs:
     """
     parse_schedule("* * * * *", tz=tz)  # once, and not for every line
     at_start = (datetime.now(UTC) + REBOOT_AFTER).isoformat()
-    seen: Counter[str] = Counter()
+    names: set[str] = set()
     lines, errors = [], []
     for file in files:
         found, wrong = load_crontab(
@@ -47,9 +46,12 @@ def read(files: Sequence[str], *, tz: str, system: bool | None) -> Crontabs:
             _told_users(file, found)
         errors += wrong
         for line in found:
-            seen[line.name] += 1
-            again = seen[line.name] > 1
-            lines.append(attrs.evolve(line, name=f"{line.name}-{seen[line.name]}") if again else line)
+            name, number = line.name, 1
+            while name in names:
+                number += 1
+                name = f"{line.name}-{number}"
+            names.add(name)
+            lines.append(attrs.evolve(line, name=name))
     return Crontabs(tuple(files), tuple(lines), tuple(errors))
 
 

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 import click
 
 from schedcore import _cli_options, _cli_show
-from schedcore._answers import JobInfo, Triggered
+from schedcore._answers import Triggered
 from schedcore._cli_asking import asking, check_app
 from schedcore._telling import gist
-from schedcore.scheduler import Scheduler
 
 NOT_FINE = 1
 PENDING = ("sent", "waiting")
@@ -159,21 +158,15 @@ def resume(
     with asking(app, backend) as scheduler:
         if everything:
             check_app(scheduler)
-        scheduler.blocking.resume(job)
-        still = _still_paused(scheduler, job)
+        still = scheduler.wait_for(lambda control: control.resume(job))
     if as_json:
-        _cli_show.show_json({"job": job, "still_paused": [info.name for info in still]})
+        _cli_show.show_json({"job": job, "still_paused": still})
     elif job is not None and still:
         click.echo(f"{job}: still paused, because all jobs are; schedcore resume --all ends that")
     else:
         own = f"; {len(still)} with a pause of their own are still paused" if still else ""
         click.echo(f"{job or 'all jobs'}: resumed{own}")
     context.exit(NOT_FINE if still else 0)
-
-
-def _still_paused(scheduler: Scheduler, job: str | None) -> list[JobInfo]:
-    found = scheduler.blocking.jobs(None if job is None else [job])
-    return [info for info in found if info.state == "paused"]
 
 
 def _check_one(job: str | None, *, everything: bool) -> None:

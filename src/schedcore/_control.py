@@ -26,37 +26,17 @@ from schedcore._answers import (
 from schedcore._audit import Audit
 from schedcore._commit import Committer
 from schedcore._draft import Draft
+from schedcore._link import OneTry
 from schedcore._observers import Observers
 from schedcore._state import AppState, JobState, Pause
 from schedcore._units import to_micros
-from schedcore.errors import ConfigurationError, StoreUnavailableError, UnknownJobError
+from schedcore.errors import ConfigurationError, UnknownJobError
 from schedcore.protocols import APP_ROW, Backend, Holding, Kind, Micros, Row, Status, Step, Store, Verdict
 
 T = TypeVar("T")
 
 PENDING = ("sent", "waiting")
-LOOK_AT = "is it up, is its address right, and may this user do that?"
 Change = Callable[[tuple[Pause, ...]], tuple[Pause, ...]]
-
-
-class OneTry:
-    """Calls the store once: whoever asks would rather hear that it is away."""
-
-    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Await `attempt()`.
-
-        Raises:
-            StoreUnavailableError: it failed.
-        """
-        try:
-            return await attempt()
-        except ConfigurationError:
-            raise
-        except Exception as exc:
-            raise StoreUnavailableError(
-                f"the store did not answer ({type(exc).__name__}: {exc})",
-                "; ".join(getattr(exc, "__notes__", ())) or LOOK_AT,
-            ) from exc
 
 
 class Control:
@@ -147,11 +127,12 @@ class Control:
 
     async def _existing(self, committer: Committer, job: str) -> None:
         await committer.read([_asked.name(job)])
-        if self.declared is not None and not isinstance(committer.rows[job].data, JobState):
+        if self.declared is not None and committer.rows[job].data is None:
             await self.declared(job)
             await committer.read([job])
-        if not isinstance(committer.rows[job].data, JobState):
+        if committer.rows[job].data is None:
             raise UnknownJobError(job, [row.job for row in await self._all_rows()])
+        _asked.readable(committer.rows[job])
 
     async def check(self, job: str) -> None:
         """Make sure that there is such a job.
@@ -178,13 +159,18 @@ class Control:
             raise ConfigurationError(f"until {until} has passed already")
         await self._change_pauses(job, lambda pauses: _rules.pause(pauses, now, end, note), now)
 
-    async def resume(self, job: str | None) -> None:
-        """Let scheduled times of a job, or of all, be sent again; record those of the pause as paused."""
-        now = await self._link.call(self._store.now)
-        await self._change_pauses(job, lambda pauses: _rules.resume(pauses, now), now)
+    async def resume(self, job: str | None) -> list[str]:
+        """Let scheduled times of a job, or of all, be sent again; record those of the pause as paused.
 
-    async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> None:
-        """Change the pauses, and decide the times that fell in one which has ended by it."""
+        Name those that are paused all the same: the pause of all and that of one are two.
+        """
+        now = await self._link.call(self._store.now)
+        known = await self._change_pauses(job, lambda pauses: _rules.resume(pauses, now), now)
+        rows = [known.rows[job]] if job is not None else known.rows.values()
+        return [row.job for row in rows if _is_paused(row, known.app, now)]
+
+    async def _change_pauses(self, job: str | None, change: Change, now: Micros) -> Committer:
+        """Change the pauses, decide the times that fell in one which has ended by it, and tell the rows."""
         committer, at = self.committer(), now
 
         def change_and_settle(row: Row, app: Row) -> Draft | None:
@@ -195,25 +181,28 @@ class Control:
             changed = attrs.evolve(row, data=state)
             return _rules.tick(changed, app, at) or Draft(changed)
 
-        if job is not None:
+        def change_app(app: Row, _: Row) -> Step:
+            return _app_step(committer.next_id(), app, change)
+
+        if job is None:
+            await committer.read(())
+        else:
             await self._existing(committer, job)
-            answers = await committer.apply([job], change_and_settle)
-            while job in answers and answers[job].verdict is not Verdict.DONE:
-                at = answers[job].now  # EARLY: the store's clock was set back meanwhile
-                answers = await committer.apply([job], change_and_settle)
-            return
-        await committer.read(())
-        await committer.apply(
-            [APP_ROW], lambda app, _: _app_step(committer.next_id(), app, change), app=False
-        )
-        for row in await self._all_rows():
-            committer.rows[row.job] = row
-        await committer.apply(list(committer.rows), lambda row, app: _rules.tick(row, app, now))
+        name, rule = (APP_ROW, change_app) if job is None else (job, change_and_settle)
+        answers = await committer.apply([name], rule, app=job is not None)
+        while name in answers and answers[name].verdict is not Verdict.DONE:
+            at = answers[name].now  # EARLY: the store's clock was set back meanwhile; or HELD by somebody
+            answers = await committer.apply([name], rule, app=job is not None)
+        if job is None:
+            committer.rows.update({row.job: row for row in await self._all_rows()})
+            await committer.apply(list(committer.rows), lambda row, app: _rules.tick(row, app, now))
+        return committer
 
     async def jobs(self, names: Collection[str] | None = None) -> list[JobInfo]:
         """Tell what the app knows of its jobs."""
         if isinstance(names, str):
             raise ConfigurationError(f"jobs() takes a list of names: jobs([{names!r}])")
+        names = None if names is None else [_asked.name(name) for name in names]
         now = await self._link.call(self._store.now)
         (app,) = await self._link.call(lambda: self._store.rows([APP_ROW]))
         if names is None:
@@ -263,9 +252,9 @@ class Control:
         )
         begin = None if after is None else to_micros(after, "after")
         end = None if until is None else to_micros(until, "until")
-        lines = _asked.limit(limit)
+        lines, name = _asked.limit(limit), _asked.name(job)
         runs, _ = await self._link.call(
-            lambda: self._store.runs(job, statuses=statuses, after=begin, until=end, limit=lines)
+            lambda: self._store.runs(name, statuses=statuses, after=begin, until=end, limit=lines)
         )
         if not runs:
             await self._existing(self.committer(), job)
@@ -291,6 +280,15 @@ def _app_step(step_id: str, app: Row, change: Change) -> Step:
         )
     data = AppState(change(state.pauses), state.extra)
     return Step(step_id, APP_ROW, ((APP_ROW, app.version),), data)
+
+
+def _is_paused(row: Row, app: Row, now: Micros) -> bool:
+    state = row.data
+    return (
+        isinstance(state, JobState)
+        and state.spec.enabled
+        and _rules.pause_in_force(state, app, now) is not None
+    )
 
 
 def _recent(row: Row, key: str) -> Any:

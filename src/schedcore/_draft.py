@@ -95,7 +95,7 @@ class Draft:
         if first is None or first > until:
             return 0
         last = schedule.last_before_us(until + 1)
-        number = schedule.count_us(after, until)
+        number = 1 if first == last else schedule.count_us(after, until)
         line = Run(self.row.job, first, status, last_at=last, count=number, detail=detail)
         self.runs.append(line)
         self.count(status, number)

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
-from schedcore._state import JobState, Pause
+from schedcore._state import JobState, Pause, Spec
 from schedcore._units import to_datetime
+from schedcore.errors import ScheduleError
 from schedcore.protocols import Kind, Micros, Run, Status
 from schedcore.schedules import Schedule
 
@@ -131,13 +132,13 @@ class Finder:
 
     def _back(self, lacking: int, begin: Micros) -> Micros:
         """Go back from the mark until so many times have no line, or to `begin`; return what lies before."""
-        place = self._state.mark
-        at = self._state.spec.schedule.last_before_us(place + 1)
-        while at is not None and at > begin and lacking > 0:
+        place, schedule = self._state.mark, readable(self._state.spec)
+        at = None if schedule is None else schedule.last_before_us(place + 1)
+        while schedule is not None and at is not None and at > begin and lacking > 0:
             place = at - 1
             lacking -= not (at in self._single or self._stretch(at) or str(at) in self._open)
-            at = self._state.spec.schedule.last_before_us(at)
-        return begin if lacking > 0 else place
+            at = schedule.last_before_us(at)
+        return begin if lacking > 0 and schedule is not None else place
 
     def _of_schedule(self, at: Micros) -> Found:
         lines = self._single.get(at) or self._stretch(at)
@@ -157,6 +158,14 @@ class Finder:
     def _stretch(self, at: Micros) -> list[Run]:
         place = bisect_right(self._begins, at) - 1
         return [line for line in self._stretches[max(0, place) : place + 1] if at <= (line.last_at or 0)]
+
+
+def readable(spec: Spec) -> Schedule | None:
+    """Return the schedule, unless a later release declared it, or other tzdata is needed for it."""
+    try:
+        return spec.schedule
+    except ScheduleError:
+        return None
 
 
 def _with_backfill(found: Found, line: Run) -> Found:

@@ -8,9 +8,33 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeVar
 
+from schedcore.errors import ConfigurationError, StoreUnavailableError
+
 log = logging.getLogger("schedcore")
 
 T = TypeVar("T")
+
+LOOK_AT = "is it up, is its address right, and may this user do that?"
+
+
+class OneTry:
+    """Calls the store once: whoever asks would rather hear that it is away."""
+
+    async def call(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Await `attempt()`.
+
+        Raises:
+            StoreUnavailableError: it failed.
+        """
+        try:
+            return await attempt()
+        except ConfigurationError:
+            raise
+        except Exception as exc:
+            raise StoreUnavailableError(
+                f"the store did not answer ({type(exc).__name__}: {exc})",
+                "; ".join(getattr(exc, "__notes__", ())) or LOOK_AT,
+            ) from exc
 
 
 class Link:

@@ -6,6 +6,8 @@ late, missed, skipped, paused, waiting and what goes next is decided here and no
 
 from __future__ import annotations
 
+from math import inf
+
 import attrs
 
 from schedcore._draft import Draft, HeldUnknownError, next_after
@@ -196,6 +198,12 @@ def pause(pauses: tuple[Pause, ...], now: Micros, until: Micros | None, note: st
 def resume(pauses: tuple[Pause, ...], now: Micros) -> tuple[Pause, ...]:
     """End every pause that holds; an instant is in it if it is before now."""
     return tuple(attrs.evolve(p, end=max(now, p.start)) if p.active(now) else p for p in pauses)
+
+
+def pause_in_force(state: JobState, app: Row, now: Micros) -> Pause | None:
+    """Find the pause that holds; of several the one that ends last."""
+    active = [p for p in (*state.pauses, *_pauses(app)) if p.active(now)]
+    return max(active, key=lambda p: inf if p.end is None else p.end, default=None)
 
 
 def retire(row: Row, now: Micros, app: Row = NO_PAUSES) -> Draft | None:

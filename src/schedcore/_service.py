@@ -15,11 +15,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 from schedcore._clock import SystemClock
-from schedcore._control import Control, OneTry
+from schedcore._control import Control
 from schedcore._engine import Engine
 from schedcore._hooks import Hooks
 from schedcore._jobs import Job
 from schedcore._launch import OtherLoop
+from schedcore._link import OneTry
 from schedcore._loop_thread import LoopThread
 from schedcore._observers import Observers
 from schedcore._threads import Threads

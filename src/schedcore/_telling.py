@@ -108,7 +108,7 @@ def tell_undone(runs: Sequence[Run]) -> None:
     """Say what did not run; what ran was said when it ended."""
     for run in runs:
         level = LEVELS.get(run.status)
-        if level is not None:
+        if level is not None and log.isEnabledFor(level):
             log.log(
                 level,
                 "job %s: %d %s, the first at %s (%s)",

@@ -120,6 +120,8 @@ class Probes:
                 await writer.drain()
         except (OSError, TimeoutError, EOFError, asyncio.LimitOverrunError):
             pass  # it is the caller's trouble
+        except asyncio.CancelledError:
+            pass  # it is closed meanwhile; Python 3.11 would tell that as an error
         finally:
             writer.close()
 

@@ -172,7 +172,7 @@ def test_a_job_with_too_many_times_is_audited_if_that_is_asked_for(
 def test_progress_is_shown_to_who_waits(shop: Shop) -> None:
     """In a terminal, of an audit that goes through all jobs."""
     _, shown = in_a_terminal(shop, "audit", "--complete")
-    assert "7 jobs audited, up to tick" in shown
+    assert "7 jobs audited, up to tick\033[K\r\033[K" in shown, "the table begins in the same line"
     assert "jobs audited" not in shop.run("audit", "--complete").stderr
 
 

@@ -280,6 +280,10 @@ def test_equal_lines_of_two_files_are_two_jobs(tmp_path: Path, capsys: pytest.Ca
     names = [word for word in capsys.readouterr().out.split() if word.startswith("backup-all-")]
     assert len(set(names)) == 2
     assert names[1] == f"{names[0]}-2"
+    tabs[0].write_text("@daily backup-all\n" * 2)
+    assert invoke(["next", "--crontab", str(tabs[0]), "--crontab", str(tabs[1])]) == 0
+    names = [word for word in capsys.readouterr().out.split() if word.startswith("backup-all-")]
+    assert sorted(names) == [names[0], f"{names[0]}-2", f"{names[0]}-3"]
 
 
 def test_the_log_in_json(tmp_path: Path, start: Start) -> None:

@@ -171,12 +171,16 @@ def test_its_time_is_over_or_jitter_is_to_pass(closed_shop: Shop) -> None:
 
 
 def test_its_schedule_cannot_be_read_here(closed_shop: Shop) -> None:
-    """`jobs` says so: another release declared it, or this machine's tzdata differ."""
+    """`jobs` and `audit` say so: another release declared it, or this machine's tzdata differ."""
     with redis.Redis.from_url(closed_shop.url) as client:
         key = f"schedcore:{{{closed_shop.app}}}:rows"
         client.hset(key, "report", client.hget(key, "report").replace(b"@every 24h", b"@every 1blue"))
     line = line_of(closed_shop.ask("jobs"), "report")
     assert "unreadable" in line
+    for since in ((), ("--from", "2026-01-01")):
+        done = closed_shop.run("audit", *since)
+        assert "report: the schedule '@every 1blue' in UTC cannot be read here" in done.stderr
+        assert done.returncode == 0
 
 
 def test_it_was_too_late(closed_shop: Shop) -> None:

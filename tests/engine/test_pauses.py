@@ -164,3 +164,21 @@ async def test_a_store_may_tell_what_is_held_with_every_row(replica: Replica) ->
         await replica.control.resume("a")
         await asyncio.sleep(20)
         assert replica.starts == [10, 60, 70]
+
+
+@virtual
+async def test_of_two_pauses_the_one_that_ends_last_is_told(replica: Replica) -> None:
+    """A job's own pause has an end, that of all jobs has none: nobody is told that it goes on by then."""
+    replica.add("a", "@every 10s")
+    async with replica.running():
+        await replica.control.pause("a", until=second(60), note="its own")
+        await replica.control.pause(None, note="all of it")
+        (info,) = await replica.control.jobs()
+        assert (info.paused_until, info.all_paused, info.note) == (None, True, "all of it")
+        assert await replica.control.resume("a") == ["a"]
+        await replica.control.pause("a", until=second(60), note="its own")
+        await replica.control.pause(None, until=second(50))
+        (info,) = await replica.control.jobs()
+        assert (info.paused_until, info.all_paused, info.note) == (second(60), False, "its own")
+        assert await replica.control.resume(None) == ["a"]
+        assert await replica.control.resume("a") == []

@@ -151,6 +151,17 @@ def test_garbage_harms_nothing(probes: Probes, said: bytes, caplog: pytest.LogCa
     assert caplog.records == []
 
 
+def test_who_is_still_asking_when_it_is_closed_is_no_error(
+    probes: Probes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that has sent nothing yet, as a load balancer keeps one open, is closed without a word."""
+    with socket.create_connection(("127.0.0.1", probes.port)) as connection:
+        assert ask(probes, "/live")[0] == 200, "and the connection before it was taken"
+        probes.close()
+        assert connection.recv(1) == b""
+    assert caplog.records == []
+
+
 def test_a_port_that_is_taken_is_refused(s: Scheduler, probes: Probes) -> None:
     """One line says which port, and what to do."""
     with pytest.raises(ConfigurationError, match=rf"the port {probes.port} .*; name another"):

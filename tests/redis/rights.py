@@ -56,6 +56,7 @@ async def do_everything(world: RedisWorld, server: RedisServer) -> None:
     try:
         first, second = await world.make_backends(2)
         await beat(first, second)
+        server.cli("SET", world.keys.history("a")[0], "of another kind")
         await _fill_history(first)
         await _hand_around(first, second)
         await _take_over(world, first, second)

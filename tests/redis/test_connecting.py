@@ -98,6 +98,9 @@ def test_a_backend_shows_where_it_is_and_no_password() -> None:
     ]
     assert "hunter2" not in repr(backends)
     assert repr(backends[0]) == "<RedisBackend app at redis://***@h/0>"
+    assert repr(backends[3]) == "<RedisBackend app at localhost:6379/0>"
+    over_unix = RedisBackend("app", client=redis.Redis(unix_socket_path="/run/redis.sock"))
+    assert repr(over_unix) == "<RedisBackend app at unix:///run/redis.sock>"
 
 
 def test_without_an_url_the_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from sched_redis._bus import RedisBus
 from sched_redis._client import Client, script
 from schedcore import Scheduler
 from schedcore._commit import Committer
-from schedcore._control import OneTry
+from schedcore._link import OneTry
 from schedcore._rules import ask
 from schedcore.protocols import Locker, Step
 

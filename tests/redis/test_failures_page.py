@@ -134,6 +134,18 @@ def test_garbage_on_the_stream_is_quoted_as_it_is_said(caplog: pytest.LogCapture
     assert is_quoted(record.getMessage())
 
 
+def test_a_history_of_another_kind_is_quoted_as_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """It is set aside, and the page has what is said of it."""
+    with RedisServer() as server:
+        server.cli("SET", "schedcore:{billing}:runs:beat", "mine")
+        with billing(server.url):
+            record = until(
+                lambda: next((r for r in caplog.records if r.event == "redis.strange_key"), None),
+                what="a key set aside",
+            )
+    assert is_quoted(record.getMessage())
+
+
 def test_a_stream_that_somebody_deleted_is_quoted_as_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """What was in the stream is put back, and the page has what is said of it."""
     begun, may_end = threading.Event(), threading.Event()

@@ -1,6 +1,7 @@
 """An engine goes on firing after what its server may do to it at the worst moment."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from tests.redis.servers import RedisServer, until
 from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend
-from schedcore import Scheduler
+from schedcore import Scheduler, StoreUnavailableError
+from schedcore._commit import HELD_FOR
+from schedcore.protocols import ROW
 from schedcore.testing.world import SECOND, send, trigger
 
 LIMIT = 30
@@ -129,3 +132,38 @@ def test_who_stops_while_it_receives_leaves_nothing_behind(redis_url: str) -> No
         await world.close()
 
     asyncio.run(scenario())
+
+
+def test_all_jobs_are_paused_when_pause_returns_however_long_the_row_is_somebodys(
+    redis_url: str, app_name: str
+) -> None:
+    """Who wants the app's row, which another keeps for longer than a try takes, tries again."""
+
+    async def main() -> None:
+        other = RedisBackend(app_name, url=redis_url)
+        await other.open("other")
+        scheduler = Scheduler(app_name, backend="redis", url=redis_url)
+        scheduler.add_job("a", "@every 24h", print)
+        async with scheduler:
+            assert await other.locker.acquire(ROW, "other", int((HELD_FOR + 0.5) * 1_000_000))
+            await scheduler.pause(note="all of it")
+            assert [job.state for job in await scheduler.jobs()] == ["paused"]
+        await other.close()
+
+    asyncio.run(main())
+
+
+def test_who_was_stopped_asks_a_restarted_server_as_any_other_process_does() -> None:
+    """No beat of its own has to come first: it beats no more."""
+    with RedisServer(persistence="aof-always") as server:
+        scheduler = Scheduler("app", backend="redis", url=server.url)
+        scheduler.add_job("a", "@every 24h", print)
+        with scheduler:
+            until(scheduler.blocking.jobs)
+        server.restart()
+        with suppress(StoreUnavailableError):  # by a connection that is gone
+            scheduler.blocking.jobs()
+        assert scheduler.blocking.trigger("a").outcome == "sent"
+        scheduler.blocking.pause("a")
+        assert [job.state for job in scheduler.blocking.jobs()] == ["paused"]
+        scheduler.stop()

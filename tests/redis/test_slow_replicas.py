@@ -6,8 +6,8 @@ from tests.redis.world import RedisWorld
 
 from sched_redis import RedisBackend
 from schedcore._commit import Committer
-from schedcore._control import OneTry
 from schedcore._draft import Draft
+from schedcore._link import OneTry
 from schedcore.protocols import ROW, Row, Verdict
 from schedcore.testing.world import done, row_of, state, step
 

@@ -227,7 +227,9 @@ def test_a_schedule_that_cannot_be_read_is_said() -> None:
     """A zone that this machine does not know makes no times, and no error."""
     result = found(state(2, Spec("@daily", tz="Mars/Olympus")), [])
     assert words(result) == []
-    assert "cannot be read with this machine's tzdata" in result.notes[0]
+    assert "'@daily' in Mars/Olympus cannot be read here" in result.notes[0]
+    trimmed = state(2, Spec("@fortnightly", options=Options(history=3)), counters={Status.SUCCEEDED: 9})
+    assert "'@fortnightly' in UTC cannot be read here" in found(trimmed, [run(1)]).notes[0]
 
 
 def test_too_many_times_are_refused() -> None:

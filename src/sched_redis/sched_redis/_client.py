@@ -56,6 +56,7 @@ PATIENCE = 3.0
 FORBIDDEN = (
     "ACL LOG on the server names what was refused, the reference of the Redis backend all that it needs"
 )
+ANOTHER_KIND = "is of another kind than the reference of the Redis backend tells: redis-cli TYPE shows which"
 AT_ONCE = 32
 """How many commands are under way at once at most: each has a connection of its own."""
 
@@ -95,7 +96,7 @@ class Client:
             self._process = os.getpid()
             if self._redis is not None:
                 _of_parents.append(self._redis)
-            self._redis = None
+            self._redis, self.server = None, ""
             self._turns = asyncio.Semaphore(AT_ONCE)
         if self._redis is None:
             self._redis = self._connector.make(self._greet)
@@ -128,8 +129,8 @@ class Client:
             _committing.reset(token)
 
     async def close(self) -> None:
-        """Disconnect."""
-        client, self._redis = self._redis, None
+        """Disconnect; who only asks afterwards beats no more, and takes any server."""
+        client, self._redis, self.server = self._redis, None, ""
         if client is not None and self._process == os.getpid():
             await self._connector.close(client)
 
@@ -212,6 +213,8 @@ class Client:
             elif _is_forbidden(exc):
                 exc = NoPermissionError(f"{exc}; {FORBIDDEN}")
                 exc.add_note("grant this user what it lacks, or name another one in SCHEDCORE_REDIS_URL")
+            elif "WRONGTYPE" in str(exc):  # in Redis 6.2 behind what the script was
+                exc.add_note(f"one of the keys {self.keys.pattern} {ANOTHER_KIND}")
             raise exc from None
         except Exception as exc:
             self._answered = False

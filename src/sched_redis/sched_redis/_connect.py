@@ -170,7 +170,7 @@ def from_client(client: Any) -> Connector:
         )
     kind = getattr(connections, pool.connection_class.__name__, connections.Connection)
     lent = _lent(settings) | {"connection_class": kind}
-    return Connector(lambda ours: _client(lent | ours), shown=f"the server of {client!r:.80}")
+    return Connector(lambda ours: _client(lent | ours), shown=_place(lent))
 
 
 def _client(settings: Settings) -> Any:
@@ -263,6 +263,13 @@ def _cluster_of(addresses: list[tuple[str, int]], settings: Settings) -> Connect
         return RedisCluster(startup_nodes=nodes, **(settings | ours))
 
     return Connector(make, is_cluster=True, shown=f"a Cluster of {len(addresses)} nodes or more")
+
+
+def _place(settings: Settings) -> str:
+    if "path" in settings:
+        return f"unix://{settings['path']}"
+    host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+    return f"{host}:{port}/{settings.get('db') or 0}"
 
 
 def _address(sentinel: Any) -> tuple[str, int]:

@@ -78,6 +78,14 @@ class Decoder:
     def answers(self, steps: Sequence[Step], said: Any) -> list[Answer]:
         """Read the answer to a commit."""
         now = int(said[0])
+        for key, to in zip(*[map(bytes.decode, said[3])] * 2, strict=True):
+            log.warning(
+                "the key %s was no list: it is %s now, and the history of its job begins anew; "
+                "who writes there?",
+                key,
+                to,
+                extra={"event": "redis.strange_key"},
+            )
         beside = {job.decode(): self.row(job.decode(), row) for job, row in said[1]}
         return [self._answer(step, now, beside, each) for step, each in zip(steps, said[2], strict=True)]
 

@@ -5,8 +5,8 @@
 --       names of triggers that are done, steps}: one flat list, read faster than lists of lists; a step is id, job, data
 --       (false: delete), not_before_us, version expected, how many pairs of each kind follow, lines, failures and age_us
 --       to keep; job and version of other rows, name and trigger to send, name and token done, is_failure and line
--- Returns  now_us, {job, row} of the rows expected beside the steps' own, and per step its new version or {verdict, row,
---          places of the refused deliveries}; a row is "version id id\ndata", the steps that made it
+-- Returns  now_us, {job, row} of the rows expected beside the steps' own, per step its new version or {verdict, row,
+--          places of the refused deliveries}, and keys set aside; a row is "version id id\ndata", the steps that made it
 local meta, rows, names, stream, triggers, held, gone, changes = unpack(KEYS, 1, 8)
 local call, group, replica, lock_ms = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local time, used, at, answers, beside, others = redis.call('TIME'), 8, 0, {}, {}, {}
@@ -37,4 +37,4 @@ while at < #steps do
 end
 write_all()
 for other in pairs(beside) do others[#others + 1] = {other, seen[other]} end
-return {string.format('%.0f', now), others, answers}
+return {string.format('%.0f', now), others, answers, aside}
