@@ -93,9 +93,9 @@ class RamStore(SimulatedStore):
         return _copied(self.memory)
 
     def size(self) -> int:
-        """Count all but the ids of steps, which grow up to a limit and begin anew."""
-        kept = {name: each for name, each in vars(self.memory).items() if not name.startswith("_committed")}
-        return weigh(kept)
+        """Count all but ids of steps, and lines of history: both grow for hours, up to a limit."""
+        memory = vars(self.memory).items()
+        return weigh({name: each for name, each in memory if not name.startswith(("_committed", "history"))})
 
     def load(self, saved: Any) -> None:
         """Have it again."""
