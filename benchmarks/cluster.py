@@ -134,17 +134,18 @@ async def forget(url: str, name: str) -> None:
             await client.delete(*keys[start : start + 1000])
 
 
-async def drain_ours(url: str, concurrency: int) -> float:
-    """Runs a second with DRAIN waiting, from the first start to the last line of history."""
+async def drain_ours(url: str, concurrency: int, number: int = DRAIN) -> float:
+    """Runs a second with DRAIN waiting of so many jobs, from the first start to the last line of history."""
     name, starts = app(), []
+    jobs = [f"job-{each}" for each in range(number)]
 
     async def job() -> None:
         starts.append(time.perf_counter())
 
     def scheduler() -> Scheduler:
         made = Scheduler(name, backend="redis", url=url, concurrency=concurrency)
-        for number in range(DRAIN):
-            made.add_job(f"job-{number}", "@every 24h", job)
+        for each in jobs:
+            made.add_job(each, "@every 24h", job, overlap="allow")
         return made
 
     async with scheduler():
@@ -152,10 +153,10 @@ async def drain_ours(url: str, concurrency: int) -> float:
     backend = RedisBackend(name, url=url)
     await backend.open("sender")
     committer = Committer(backend, OneTry(), "sender")
-    jobs = [f"job-{number}" for number in range(DRAIN)]
     await committer.read(jobs)
     now = await backend.store.now()
-    await committer.apply(jobs, lambda row, _: _rules.ask(row, "k", None, now)[1])
+    for key in range(DRAIN // number):
+        await committer.apply(jobs, lambda row, _, key=key: _rules.ask(row, f"k{key}", None, now)[1])
     await backend.close()
     async with scheduler(), redis.Redis.from_url(url) as client:
         while await client.hlen(f"schedcore:{{{name}}}:triggers"):
@@ -306,9 +307,9 @@ def run(url: str) -> None:
         return asyncio.run(measure(url, *more))
 
     bare = statistics.median(once(drain_bare) for _ in range(3))
-    for concurrency in (100, 1000):
-        ours = statistics.median(once(drain_ours, concurrency) for _ in range(2))
-        print(f"drain {DRAIN:,}, concurrency {concurrency}: {ours / bare:.2f} of bare")
+    for number, concurrency in ((DRAIN, 100), (DRAIN, 1000), (40, 100), (40, 1000)):
+        ours = statistics.median(once(drain_ours, concurrency, number) for _ in range(2))
+        print(f"drain {DRAIN:,} of {number:,} jobs, concurrency {concurrency}: {ours / bare:.2f} of bare")
         print(f"    (bare {bare:,.0f}/s, ours {ours:,.0f}/s)")
     bare = statistics.median(once(burst_bare) for _ in range(3))
     for concurrency in (100, 1000):
