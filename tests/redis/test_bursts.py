@@ -16,7 +16,7 @@ from schedcore._clock import StoreClock, SystemClock
 from schedcore._commit import Committer
 from schedcore._control import OneTry
 from schedcore._draft import Draft
-from schedcore._state import SECOND, JobState, Spec
+from schedcore._state import DAY, JobState, Spec
 from schedcore.protocols import APP_ROW, Backend, Row, Step, Verdict
 from schedcore.testing.world import done, state, step, trigger
 
@@ -226,8 +226,8 @@ def test_who_comes_too_late_for_a_burst_sends_its_first_chunk_only(
         world = RedisWorld(redis_url)
         clock, jobs = StoreClock(SystemClock()), [f"job-{number}" for number in range(3 * ticking.CHUNK)]
         replicas = [Committer(backend, OneTry(), "r") for backend in await world.make_backends(2)]
-        begin = clock.now() - SECOND
-        born = JobState(Spec("@every 1s"), begin, begin, "r0", begin)
+        begin = clock.now() - DAY
+        born = JobState(Spec("@every 24h"), begin, begin, "r0", begin)
         await replicas[0].apply(jobs, lambda row, _: Draft(row, born) if row.data is None else None)
         await replicas[1].read(jobs)
         for committer in replicas:
