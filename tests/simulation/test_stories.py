@@ -87,6 +87,11 @@ def test_who_cannot_hear_of_a_take_over_tries_a_run_again_beside_the_other() -> 
     assert play(draw(3000379).only({2, 4, 7})).broken == ()
 
 
+def test_who_was_cut_off_for_a_moment_until_it_died_may_not_have_recorded_an_end() -> None:
+    """The run is tried again, as it has to be, and that is no harm done by whoever took it over."""
+    assert play(draw(4008532).only({6, 10, 15, 16, 17, 18, 19, 21, 22})).broken == ()
+
+
 def test_shrinking_keeps_what_matters() -> None:
     """Of many events the two that fail together remain, under the numbers that they had."""
     story = draw(1, minutes=4)

@@ -216,7 +216,7 @@ class Checker:
         return life.died <= second.t + leaving
 
     def _hindered(self, life: Life, since: Micros, until: Micros) -> bool:
-        return life.was_impaired(since, until) or any(b < until and e > since for b, e in self._away)
+        return any(begin < until and end > since for begin, end in (*life.impaired, *self._away))
 
     def _count(self, job: JobFacts, counters: dict[str, int]) -> None:
         times = len(self._verdict.of(job.name))
