@@ -289,14 +289,14 @@ def test_equal_lines_of_two_files_are_two_jobs(tmp_path: Path, capsys: pytest.Ca
 def test_the_log_in_json(tmp_path: Path, start: Start) -> None:
     """With --log-format json each line of the log is an object, with the event and whose it is."""
     (tmp_path / "app.py").write_text(
-        "from schedcore import Scheduler\nscheduler = Scheduler('shop', backend='ram')\n"
+        "from schedcore import Scheduler\nscheduler = Scheduler('told-in-json', backend='ram')\n"
     )
     running = start("app:scheduler", "--log-format", "json")
     running.until_logged("backend.notice")
     running.process.send_signal(signal.SIGINT)
     lines = [json.loads(line) for line in running.end().splitlines()]
     assert [(line["event"], line.get("app")) for line in lines] == [
-        ("app.jobs", "shop"),
+        ("app.jobs", "told-in-json"),
         ("backend.notice", None),
         ("stop.begun", None),
     ]
