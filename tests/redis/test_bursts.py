@@ -25,14 +25,20 @@ JOBS_AT_ONCE = BURST + 1
 JOBS = [f"job-{number}" for number in range(BURST + 50)]
 
 
-def test_who_lost_a_burst_reads_before_the_next(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its answers are right either way: CHANGED with the row as it is, DONE where it came first."""
-    sent: list[int] = []
+def note_sent(monkeypatch: pytest.MonkeyPatch, sent: list[int]) -> None:
+    """From now on note how many steps each call sends."""
     commit = RedisBus._commit
 
     async def note(self: RedisBus, steps: list[Step], *more: int) -> object:
         sent.append(len(steps))
         return await commit(self, steps, *more)
+
+    monkeypatch.setattr(RedisBus, "_commit", note)
+
+
+def test_who_lost_a_burst_reads_before_the_next(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answers are right either way: CHANGED with the row as it is, DONE where it came first."""
+    sent: list[int] = []
 
     async def scenario() -> None:
         world = RedisWorld(redis_url)
@@ -42,7 +48,7 @@ def test_who_lost_a_burst_reads_before_the_next(redis_url: str, monkeypatch: pyt
             steps = [step(row, data=state(mark)) for row in rows]
             for each in steps[:60]:
                 await done(winner, each)
-            monkeypatch.setattr(RedisBus, "_commit", note)
+            note_sent(monkeypatch, sent)
             mine = [step(row, data=state(-mark)) for row in rows]
             answers = await loser.bus.commit(mine, loser.locker)
             monkeypatch.undo()
@@ -182,11 +188,6 @@ def test_who_lost_a_burst_waits_as_long_as_others_go_on(
 ) -> None:
     """However slow they are: what it sent meanwhile would be in vain."""
     sent: list[int] = []
-    commit = RedisBus._commit
-
-    async def note(self: RedisBus, steps: list[Step], *more: int) -> object:
-        sent.append(len(steps))
-        return await commit(self, steps, *more)
 
     async def scenario() -> None:
         world = RedisWorld(redis_url)
@@ -201,7 +202,7 @@ def test_who_lost_a_burst_waits_as_long_as_others_go_on(
             del left[:5]
             return await look(self, *question)
 
-        monkeypatch.setattr(RedisBus, "_commit", note)
+        note_sent(monkeypatch, sent)
         monkeypatch.setattr(_changes.Changes, "read", slowly)
         monkeypatch.setattr(_changes, "TURNS", 2)
         monkeypatch.setattr(_changes, "LONGEST", 0.001)
@@ -219,11 +220,6 @@ def test_who_comes_too_late_for_a_burst_sends_its_first_chunk_only(
 ) -> None:
     """That one tells that others are faster: fifty replicas would send the next ones all at once."""
     sent: list[int] = []
-    commit = RedisBus._commit
-
-    async def note(self: RedisBus, steps: list[Step], *more: int) -> object:
-        sent.append(len(steps))
-        return await commit(self, steps, *more)
 
     async def scenario() -> None:
         world = RedisWorld(redis_url)
@@ -235,7 +231,7 @@ def test_who_comes_too_late_for_a_burst_sends_its_first_chunk_only(
         await replicas[1].read(jobs)
         for committer in replicas:
             sent.clear()
-            monkeypatch.setattr(RedisBus, "_commit", note)
+            note_sent(monkeypatch, sent)
             ticker = ticking.Ticker(committer, clock, Random(), lambda _: None)
             ticker.schedule(jobs)
             await ticker._decide_all(ticker._pop_due())

@@ -104,7 +104,9 @@ def test_a_loss_is_told_once_though_nothing_is_written_for_a_while() -> None:
             scheduler.stop(0)
 
 
-def test_who_stops_while_it_receives_leaves_nothing_behind(redis_url: str) -> None:
+def test_who_stops_while_it_receives_leaves_nothing_behind(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The answer is still on its way when it is cancelled: what it had claimed goes to the others at once."""
 
     async def scenario() -> None:
@@ -120,7 +122,7 @@ def test_who_stops_while_it_receives_leaves_nothing_behind(redis_url: str) -> No
                 await asyncio.sleep(0.1)
             return answer
 
-        stopping._client.run = slowly  # type: ignore[method-assign]  the network is no faster
+        monkeypatch.setattr(stopping._client, "run", slowly)
         await send(other, trigger("a"))
         receiving = asyncio.create_task(stopping.bus.receive(frozenset("a"), 10, 5 * SECOND))
         await claimed.wait()

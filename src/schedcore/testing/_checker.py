@@ -210,13 +210,15 @@ class Checker:
             return False
         delivery = first.job, first.token
         end = None if delivery in self._to_be_retried else self._ends.get(delivery)
-        if end is not None and end + COMMIT < life.died and not self._hindered(life, end, life.died):
+        heard = [until for since, until in life.impaired if since < life.died]
+        had_time = end is not None and max([end, *heard]) + COMMIT < life.died
+        if end is not None and had_time and not self._hindered(life, end, life.died):
             return False  # it had all the time in the world to record its end
         leaving = GOODBYE if life.told_to_stop is not None else 0
         return life.died <= second.t + leaving
 
     def _hindered(self, life: Life, since: Micros, until: Micros) -> bool:
-        return any(begin < until and end > since for begin, end in (*life.impaired, *self._away))
+        return life.was_impaired(since, until) or any(b < until and e > since for b, e in self._away)
 
     def _count(self, job: JobFacts, counters: dict[str, int]) -> None:
         times = len(self._verdict.of(job.name))
